@@ -1,0 +1,70 @@
+"""What every daily asset shares: the partitions, one run for a whole range, the loop over days."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from llmops_jobs.deployment import Deployment
+from llmops_jobs.partitions import DAILY
+from llmops_jobs.resources import DeploymentResource
+
+
+def daily_asset(
+    *,
+    group: str,
+    deps: list[str] | None = None,
+    kinds: set[str] | None = None,
+    table: str | None = None,
+    **options: Any,
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """`@dg.asset` with the house's partitions and backfill policy.
+
+    `table` names the database table that the asset fills: its columns become the asset's column
+    schema. One asset without `single_run` would turn every backfill into a run a day.
+    """
+    metadata = dict(options.pop("metadata", {}))
+    if table is not None:
+        metadata["dagster/column_schema"] = column_schema(table)
+    return dg.asset(
+        group_name=group,
+        deps=deps,
+        kinds=kinds or {"python"},
+        partitions_def=DAILY,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        owners=["team:llmops"],
+        metadata=metadata,
+        **options,
+    )
+
+
+def each_day(
+    context: dg.AssetExecutionContext, deployment: DeploymentResource
+) -> Iterator[tuple[Deployment, str, date]]:
+    """Every project and day of the run, days in order: (deployment, project id, day)."""
+    opened = deployment.open()
+    for key in context.partition_keys:
+        for project in opened.projects():
+            yield opened, project.id, date.fromisoformat(key)
+
+
+def add_day_metadata(
+    context: dg.AssetExecutionContext, day: date, metadata: Mapping[str, Any]
+) -> None:
+    """Metadata of one partition. In a run over a range, any other way shows the range's sum."""
+    context.add_asset_metadata(dict(metadata), partition_key=day.isoformat())
+
+
+def column_schema(table: str) -> dg.TableSchema:
+    """A database table's columns and their comments, for the asset's page."""
+    from llmops_jobs.store.tables import TABLES
+
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(column.name, type=str(column.type), description=column.comment)
+            for column in TABLES[table].columns
+        ]
+    )

@@ -1,0 +1,3 @@
+from llmops_jobs.cli import main
+
+main()

@@ -1,0 +1,140 @@
+"""Connecting to the database and the three ways of writing to it.
+
+SQLite (the default, WAL) and Postgres are the two dialects. Every write is one transaction: a
+reader sees the old window or the new one, and running a partition again gives the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from llmops_jobs.errors import ConfigError
+from llmops_jobs.store.tables import METADATA, TABLES
+
+
+class Database:
+    """The tables of `llmops_jobs.store.tables` behind one SQLAlchemy URL."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = sa.make_url(url)
+        except sa.exc.ArgumentError as error:
+            raise ConfigError(
+                "LLMOPS_DATABASE_URL is not a database URL; write sqlite:///path or "
+                "postgresql+psycopg2://user:password@host/name"
+            ) from error
+        if parsed.get_backend_name() == "sqlite" and parsed.database not in (None, "", ":memory:"):
+            Path(str(parsed.database)).parent.mkdir(parents=True, exist_ok=True)
+        self.url = parsed.render_as_string(hide_password=True)
+        self.engine = sa.create_engine(parsed, pool_pre_ping=True)
+        if self.engine.dialect.name == "sqlite":
+            sa.event.listen(self.engine, "connect", _sqlite_pragmas)
+
+    def create(self) -> None:
+        """Brings an empty or older database to the tables of this version."""
+        METADATA.create_all(self.engine)
+
+    def replace_day(self, table: str, project: str, day: date, rows: pd.DataFrame) -> None:
+        """Replaces the rows of one project and day (or `as_of` day) of a table."""
+        column = "day" if "day" in TABLES[table].c else "as_of"
+        self.replace(table, {"project_id": project, column: day}, rows)
+
+    def replace(self, table: str, window: Mapping[str, Any], rows: pd.DataFrame) -> None:
+        """Deletes the rows that equal `window` and inserts `rows`, in one transaction.
+
+        The columns of `window` are filled in where `rows` lack them. Raises ValueError for a
+        column that the table does not have.
+        """
+        target = TABLES[table]
+        records = _records(target, rows, window)
+        where = [target.c[name] == value for name, value in window.items()]
+        with self.engine.begin() as connection:
+            connection.execute(sa.delete(target).where(*where))
+            if records:
+                connection.execute(sa.insert(target), records)
+
+    def upsert(self, table: str, rows: pd.DataFrame) -> None:
+        """Inserts rows, or updates those whose primary key is there already."""
+        target = TABLES[table]
+        records = _records(target, rows, {})
+        if records:
+            with self.engine.begin() as connection:
+                connection.execute(self.upsert_statement(target), records)
+
+    def upsert_statement(self, target: sa.Table) -> Any:
+        """`INSERT … ON CONFLICT DO UPDATE` over the primary key, for this dialect."""
+        insert: Any = (
+            postgresql.insert(target)
+            if self.engine.dialect.name == "postgresql"
+            else sqlite.insert(target)
+        )
+        keys = [column.name for column in target.primary_key]
+        changed = {c.name: insert.excluded[c.name] for c in target.c if c.name not in keys}
+        return insert.on_conflict_do_update(index_elements=keys, set_=changed)
+
+    def read(self, query: sa.Select[Any] | str, **parameters: Any) -> pd.DataFrame:
+        """A query's rows, as Python values: dates, Decimals and aware instants."""
+        statement = sa.text(query) if isinstance(query, str) else query
+        with self.engine.connect() as connection:
+            result = connection.execute(statement, parameters)
+            return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+
+    def table(
+        self,
+        table: str,
+        project: str | None = None,
+        first: date | None = None,
+        last: date | None = None,
+        **equal: Any,
+    ) -> pd.DataFrame:
+        """Rows of a table, for one project and the days [first, last], both included."""
+        target = TABLES[table]
+        query = sa.select(target)
+        if project is not None:
+            query = query.where(target.c.project_id == project)
+        column = target.c["day" if "day" in target.c else "as_of"] if first or last else None
+        if first is not None and column is not None:
+            query = query.where(column >= first)
+        if last is not None and column is not None:
+            query = query.where(column <= last)
+        for name, value in equal.items():
+            query = query.where(target.c[name] == value)
+        return self.read(query.order_by(*target.primary_key.columns))
+
+
+def _records(
+    target: sa.Table, rows: pd.DataFrame, window: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    unknown = set(rows.columns) - set(target.c.keys())
+    if unknown:
+        raise ValueError(f"table {target.name} has no column {', '.join(sorted(unknown))}")
+    if rows.empty:
+        return []
+    columns: dict[str, Iterable[Any]] = {
+        str(name): _python_values(rows[name]) for name in rows.columns
+    }
+    for name, value in window.items():
+        columns.setdefault(name, [value] * len(rows))
+    names = list(columns)
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _python_values(column: pd.Series) -> Sequence[Any]:
+    values = column.astype(object)
+    return values.where(column.notna(), None).tolist()
+
+
+def _sqlite_pragmas(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.execute("PRAGMA busy_timeout = 30000")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()

@@ -1,0 +1,102 @@
+"""Scores that we gave, and what they say about quality."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from llmops_jobs.store.columns import (
+    count,
+    day,
+    dimensions,
+    instant,
+    number,
+    project,
+    text,
+    text_key,
+    usd,
+)
+from llmops_jobs.store.tables.metadata import METADATA
+
+score = sa.Table(
+    "score",
+    METADATA,
+    project(),
+    day(comment="UTC day of the scored observation"),
+    text_key("trace_id", "trace", 64),
+    text_key("observation_id", "observation, '' for a whole trace", 64),
+    text_key("scorer", "name of the scorer", 64),
+    text_key("scorer_version", "its version", 64),
+    number("value", "0 to 1 unless the scorer says otherwise; null when not scored"),
+    text("label", "category, where the scorer gives one"),
+    sa.Column("passed", sa.Boolean, comment="null when not scored"),
+    text("reason", "why, without text of users"),
+    text("status", "ok, skipped or error"),
+    usd("cost_usd", "what the scoring cost, USD", nullable=False),
+    number("inclusion_probability", "probability with which this row was picked"),
+    comment="one row per project, observation or trace, scorer and version",
+)
+
+quality_daily = sa.Table(
+    "quality_daily",
+    METADATA,
+    project(),
+    day(),
+    *dimensions(text_key("metric", "scorer or judged metric")),
+    count("n", "rows scored"),
+    count("n_human", "of them labelled by people"),
+    number("estimate", "share that passes, 0 to 1"),
+    number("low", "lower end of the 95 % interval"),
+    number("high", "upper end of the 95 % interval"),
+    number("raw_judge_rate", "share that passes by the scorer alone"),
+    text("method", "wilson, horvitz_thompson, ppi++, uncalibrated"),
+    comment="one row per project, day, dimensions and metric",
+)
+
+quality_model = sa.Table(
+    "quality_model",
+    METADATA,
+    project(),
+    text_key("metric", "what it predicts"),
+    text_key("model_version", "hash of data and settings", 64),
+    sa.Column("trained_from", sa.Date, comment="first day of the training window"),
+    sa.Column("trained_to", sa.Date, comment="last day"),
+    count("n", "labels"),
+    count("positives", "of them failures"),
+    number("auc", "out of fold, time-ordered"),
+    number("baseline_auc", "best single cheap scorer"),
+    number("brier", "out of fold"),
+    text("status", "accepted, or why it was refused"),
+    instant("trained_at", "when"),
+    comment="one row per trained quality model",
+)
+
+judge_agreement = sa.Table(
+    "judge_agreement",
+    METADATA,
+    project(),
+    day("as_of", "last day seen"),
+    text_key("metric", "judged metric"),
+    text_key("slice", "total, or dimension=value"),
+    count("n", "rows with both labels"),
+    number("sensitivity", "failures that the judge finds"),
+    number("specificity", "passes that the judge passes"),
+    number("kappa", "Cohen's kappa"),
+    number("kappa_low", "lower end of the 95 % interval"),
+    number("kappa_high", "upper end of the 95 % interval"),
+    comment="judge against people, trailing window",
+)
+
+drift = sa.Table(
+    "drift",
+    METADATA,
+    project(),
+    day(),
+    text_key("kind", "input, topic, score, judge_canary", 32),
+    text_key("subject", "what drifted: a topic, a scorer, the inputs"),
+    number("statistic", "of the test"),
+    number("p_value", "after Benjamini-Hochberg over the night"),
+    number("before", "share or mean before"),
+    number("after", "share or mean after"),
+    text("detail", "one sentence for people"),
+    comment="one row per project, day and drift test",
+)

@@ -1,0 +1,84 @@
+"""Money: what was used, what it cost, and why it changed."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from llmops_jobs.store.columns import (
+    count,
+    day,
+    dimensions,
+    number,
+    project,
+    text,
+    text_key,
+    usd,
+)
+from llmops_jobs.store.tables.metadata import METADATA
+
+usage_daily = sa.Table(
+    "usage_daily",
+    METADATA,
+    project(),
+    day(),
+    *dimensions(text_key("price_status", "reported, list, override or unpriced", 16)),
+    count("requests", "model calls"),
+    count("errors", "model calls that ended in an error"),
+    count("traces", "distinct traces with such a call"),
+    count("input_tokens", "tokens in, cached and written included"),
+    count("output_tokens", "tokens out, reasoning included"),
+    count("cache_read_tokens", "part of input_tokens served from cache"),
+    count("cache_write_tokens", "part of input_tokens written to cache"),
+    count("reasoning_tokens", "part of output_tokens"),
+    usd("cost_usd", "cost by the price book, USD; 0 where unpriced", nullable=False),
+    usd("reported_cost_usd", "cost as the source reports it, USD", nullable=False),
+    usd("input_usd", "part of cost_usd: uncached input"),
+    usd("cache_read_usd", "part of cost_usd: cached input"),
+    usd("cache_write_usd", "part of cost_usd: cache writes"),
+    usd("output_usd", "part of cost_usd: output"),
+    usd("other_usd", "part of cost_usd: requests, tools, audio, images"),
+    text("price_book_hash", "hash of the price book used"),
+    comment="one row per project, day, dimensions and price status",
+)
+
+cost_audit = sa.Table(
+    "cost_audit",
+    METADATA,
+    project(),
+    day(),
+    text_key("model", "model that answered"),
+    text_key("cause", "missing_price, overlapping_buckets, frozen_price, estimated_tokens, ..."),
+    count("requests", "model calls"),
+    usd("cost_usd", "ours, USD"),
+    usd("reported_cost_usd", "the source's, USD"),
+    usd("difference_usd", "ours - the source's, USD"),
+    comment="one row per project, day, model and cause of difference from the reported cost",
+)
+
+spend_change = sa.Table(
+    "spend_change",
+    METADATA,
+    project(),
+    day(),
+    text_key("period", "day (against the day before) or week (against the seven days before)", 8),
+    text_key("scope", "total, or dimension=value"),
+    text_key("factor", "volume, tokens_per_request, model_mix, cache, price, retries, residual"),
+    usd("before_usd", "spend of the period before, USD"),
+    usd("after_usd", "spend of the period, USD"),
+    usd("effect_usd", "part of the change due to the factor, USD; effects sum to the change"),
+    comment="one row per project, day, period, scope and factor: why spend changed",
+)
+
+top_spender = sa.Table(
+    "top_spender",
+    METADATA,
+    project(),
+    day(),
+    text_key("kind", "user, tenant, session or trace", 16),
+    sa.Column("rank", sa.Integer, primary_key=True, comment="1 is the largest"),
+    text("subject", "id of the user, tenant, session or trace"),
+    count("requests", "model calls"),
+    usd("cost_usd", "USD"),
+    number("share", "of the day's spend, 0 to 1"),
+    comment="the largest spenders of a day, exactly",
+)

@@ -1,0 +1,9 @@
+"""Configuration of version comparisons."""
+
+from __future__ import annotations
+
+from llmops_jobs.settings import Section
+
+
+class VersionSettings(Section):
+    false_discovery_rate: float = 0.1

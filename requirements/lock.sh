@@ -1,0 +1,7 @@
+#!/bin/sh
+# Pins with hashes, for every supported Python at once and with no index address in them.
+set -eu
+cd "$(dirname "$0")/.."
+common="--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet"
+uv pip compile $common pyproject.toml -o requirements/run.txt
+uv pip compile $common --group dev --constraint requirements/run.txt pyproject.toml -o requirements/dev.txt
