@@ -1,0 +1,134 @@
+"""Which model calls are read: an unequal-probability sample whose probabilities are known.
+
+The text of a call costs a request and a judge costs money, so only some calls of a day are read.
+Every estimate weighs a row with 1 / (inclusion probability) (Horvitz & Thompson 1952), which keeps
+it unbiased whatever was over-sampled. Rows are drawn by systematic sampling over rows sorted by
+stratum and a hash: each row gets exactly its probability, every stratum its share to within one
+row, the sample its size, and the same day, data and seed give the same rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+CHOSEN = pa.schema(
+    [
+        ("trace_id", pa.string()),
+        ("observation_id", pa.string()),
+        ("inclusion_probability", pa.float64()),
+    ]
+)
+_COLUMNS = [
+    "trace_id",
+    "observation_id",
+    "type",
+    "level",
+    "feature",
+    "prompt_version",
+    "is_model_call",
+    "is_evaluation",
+]
+
+
+def choose_texts(observations: pa.Table, scores: pa.Table, n: int, seed: int) -> pa.Table:
+    """The model calls of one project's day whose input and output are to be fetched.
+
+    The population is every product model call that answered: no embeddings, no evaluation
+    overhead, no failed calls (signals count those). Calls of traces that a person annotated, or
+    that a user voted down, are always in (probability 1) and count against `n`; if they use it up,
+    n / 2 other calls are drawn all the same, for without them no rate of the day is estimable.
+    The others are drawn by strata of feature and prompt version, a stratum's share growing with
+    the square root of its size (Bankier 1988), so that small features are seen too.
+
+    `observations` and `scores` are rows of the lake's tables; the result has the columns of
+    CHOSEN, in the order of trace and observation.
+    """
+    if n <= 0:
+        return CHOSEN.empty_table()
+    calls = observations.select(_COLUMNS).to_pandas()
+    marked = set(_marked(scores))
+    always = calls["trace_id"].isin({key for key, other in marked if not other}) | pd.Series(
+        list(zip(calls["trace_id"], calls["observation_id"], strict=True)), index=calls.index
+    ).isin(marked)
+    product = calls["is_model_call"] & ~calls["is_evaluation"] & (calls["type"] != "EMBEDDING")
+    answered = calls["level"] != "ERROR"
+    calls = calls[product & (answered | always)]
+    always = always[calls.index].to_numpy()
+    if calls.empty:
+        return CHOSEN.empty_table()
+    keys = calls["trace_id"] + "\x1f" + calls["observation_id"]
+    strata = calls["feature"] + "\x1f" + calls["prompt_version"].astype("string").fillna("")
+    probability = np.ones(len(calls))
+    rest = ~always
+    probability[rest] = probabilities(
+        size_weights(strata[rest]), max(n - int(always.sum()), n // 2)
+    )
+    picked = systematic(probability, strata, hashes(keys, seed), start=_unit(f"{seed}"))
+    chosen = calls.loc[picked, ["trace_id", "observation_id"]].assign(
+        inclusion_probability=probability[picked]
+    )
+    chosen = chosen.sort_values(["trace_id", "observation_id"])
+    return pa.Table.from_pandas(chosen, schema=CHOSEN, preserve_index=False)
+
+
+def size_weights(strata: pd.Series) -> np.ndarray:
+    """Weights that give a stratum of N rows a share in proportion to the square root of N."""
+    sizes = strata.map(strata.value_counts()).to_numpy(dtype=float)
+    return sizes**-0.5
+
+
+def probabilities(weights: np.ndarray, n: float) -> np.ndarray:
+    """Inclusion probabilities in proportion to `weights` (all > 0), at most 1, adding up to n.
+
+    Rows whose share would pass 1 are taken for certain and the others share what is left.
+    """
+    result = np.ones(len(weights))
+    if n >= len(weights):
+        return result
+    certain = np.zeros(len(weights), dtype=bool)
+    while True:
+        left = n - certain.sum()
+        share = weights * (left / weights[~certain].sum()) if not certain.all() else weights
+        above = ~certain & (share >= 1)
+        if not above.any():
+            return np.where(certain, 1.0, share)
+        certain |= above
+
+
+def systematic(
+    probability: np.ndarray, strata: Sequence[str] | pd.Series, order: np.ndarray, start: float
+) -> np.ndarray:
+    """A mask of the rows drawn: one wherever the running sum of probabilities, shifted by `start`
+    in [0, 1), passes a whole number; rows are run through by stratum and, within it, by `order`.
+    """
+    sequence = np.lexsort((order, pd.factorize(np.asarray(strata), sort=True)[0]))
+    # Rounded, so that a sum of tenths that should be whole is whole.
+    steps = np.floor(np.round(np.cumsum(probability[sequence]) + start, 9))
+    drawn = np.diff(steps, prepend=np.floor(start)) >= 1
+    mask = np.zeros(len(probability), dtype=bool)
+    mask[sequence] = drawn
+    return mask | (probability >= 1)
+
+
+def hashes(keys: Iterable[str], seed: int) -> np.ndarray:
+    """A number in [0, 1) per key, the same in every process."""
+    return np.array([_unit(f"{seed}\x1f{key}") for key in keys])
+
+
+def _unit(text: str) -> float:
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest) / 2.0**64
+
+
+def _marked(scores: pa.Table) -> Iterable[tuple[str, str]]:
+    """(trace, observation or '') of every label by people and every vote against an answer."""
+    columns = ["trace_id", "observation_id", "source", "data_type", "value", "subject_kind"]
+    for row in scores.select(columns).to_pylist():
+        down = row["source"] == "API" and row["data_type"] == "BOOLEAN" and row["value"] == 0
+        if row["trace_id"] and (row["source"] == "ANNOTATION" or down):
+            yield row["trace_id"], row["observation_id"] if row["subject_kind"] != "trace" else ""
