@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from llmops_jobs import progress
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.partitions import DAILY
 from llmops_jobs.resources import DeploymentResource
@@ -46,9 +47,13 @@ def each_day(
 ) -> Iterator[tuple[Deployment, str, date]]:
     """Every project and day of the run, days in order: (deployment, project id, day)."""
     opened = deployment.open()
-    for key in context.partition_keys:
+    asset = context.asset_key.to_user_string()
+    keys = context.partition_keys
+    for done, key in enumerate(keys):
+        progress.tell(asset, done, len(keys))
         for project in opened.projects():
             yield opened, project.id, date.fromisoformat(key)
+    progress.tell(asset, len(keys), len(keys))
 
 
 def add_day_metadata(

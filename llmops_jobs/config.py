@@ -59,6 +59,7 @@ _ENVIRONMENT = {
     "reports_url": "LLMOPS_REPORTS_URL",
     "engine": "LLMOPS_ENGINE",
 }
+_ONLY_PROJECT = "LLMOPS_PROJECT"
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
@@ -81,6 +82,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         settings = Settings.model_validate(content)
     except ValidationError as error:
         raise ConfigError(_explain(error, str(path))) from None
+    settings = _narrowed(settings, environ.get(_ONLY_PROJECT, ""), str(path))
     home = Path(settings.home).expanduser().resolve()
     return settings.model_copy(
         update={
@@ -90,6 +92,21 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
             "reports_url": settings.reports_url or str(home / "reports"),
         }
     )
+
+
+def only_project(name: str) -> None:
+    """Narrows this process, and those it starts, to one configured project."""
+    os.environ[_ONLY_PROJECT] = name
+
+
+def _narrowed(settings: Settings, name: str, place: str) -> Settings:
+    if not name:
+        return settings
+    chosen = tuple(p for p in settings.projects if name in (p.name, p.id))
+    if not chosen:
+        names = ", ".join(p.name for p in settings.projects)
+        raise ConfigError(f"there is no project {name} in {place}: there are {names}")
+    return settings.model_copy(update={"projects": chosen})
 
 
 def _read(path: Path) -> dict[str, Any]:

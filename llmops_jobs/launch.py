@@ -1,0 +1,171 @@
+"""Running the asset graph from the command line: the same job, the same instance, as the UI."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llmops_jobs import progress
+from llmops_jobs.errors import UserError
+
+if TYPE_CHECKING:
+    import dagster as dg
+    from rich.progress import TaskID
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: the error is '' for success, else the cause in the user's terms."""
+
+    run_id: str
+    success: bool
+    error: str
+    seconds: float
+    seconds_by_asset: dict[str, float]
+
+
+def open_instance(home: Path | None = None) -> dg.DagsterInstance:
+    """The Dagster instance: DAGSTER_HOME's, else the one of ./dagster.yaml, else one under home.
+
+    An explicit `home` wins over ./dagster.yaml, so that a trial elsewhere leaves no trace here.
+    """
+    import dagster as dg
+
+    os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    if home is None and os.environ.get("DAGSTER_HOME"):
+        return dg.DagsterInstance.get()
+    if home is None and Path("dagster.yaml").exists():
+        return dg.DagsterInstance.from_config(str(Path.cwd()))
+    folder = (home or Path(os.environ.get("LLMOPS_HOME", ".llmops"))).resolve() / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    return dg.DagsterInstance.from_config(str(folder))
+
+
+def materialize(
+    first: date,
+    last: date,
+    *,
+    instance: dg.DagsterInstance,
+    select: str | None = None,
+    job: str = "nightly",
+) -> Outcome:
+    """Materializes the job's assets for the days [first, last] in one run, in this process.
+
+    `select` narrows the job to some assets (Dagster's selection syntax, comma-separated).
+    Raises UserError for days without partition or an unknown selection.
+    """
+    import dagster as dg
+
+    from llmops_jobs.definitions import defs
+    from llmops_jobs.partitions import DAILY
+    from llmops_jobs.schedules import END_TAG, START_TAG
+
+    if last < first:
+        raise UserError(f"--to {last} is before --from {first}")
+    for day in (first, last):
+        if not DAILY.has_partition_key(day.isoformat()):
+            raise UserError(
+                f"{day} is not a day that can be run: days go from {DAILY.start:%Y-%m-%d} "
+                "(LLMOPS_FIRST_DAY) to yesterday"
+            )
+    started = time.monotonic()
+    definition = defs.resolve_job_def(job)
+    keys = _selected(select) if select else None
+    result = definition.execute_in_process(
+        instance=instance,
+        asset_selection=keys,
+        tags={START_TAG: first.isoformat(), END_TAG: last.isoformat()},
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        raise_on_error=False,
+    )
+    seconds = {
+        event.step_key or "": event.step_success_data.duration_ms / 1000
+        for event in result.all_events
+        if event.event_type == dg.DagsterEventType.STEP_SUCCESS
+    }
+    return Outcome(
+        run_id=result.run_id,
+        success=result.success,
+        error="" if result.success else _cause(result.all_events),
+        seconds=time.monotonic() - started,
+        seconds_by_asset=seconds,
+    )
+
+
+@contextmanager
+def watched(say: Say, *, terminal: bool) -> Iterator[None]:
+    """Shows progress while the block runs: bars on a terminal, a line per asset elsewhere."""
+    if not terminal:
+        with progress.listening(_Lines(say)):
+            yield
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    columns = ("  {task.description:<20}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done)
+
+        with progress.listening(show):
+            yield
+
+
+class _Lines:
+    """A line for every asset that is done, with the time it took."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._started: dict[str, float] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        started = self._started.setdefault(what, time.monotonic())
+        if done == total:
+            self._say(f"  {what:<20} {total:>4} days  {time.monotonic() - started:6.1f} s")
+
+
+def _selected(select: str) -> list[dg.AssetKey]:
+    import dagster as dg
+
+    from llmops_jobs.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+    names = {key.to_user_string() for key in graph.get_all_asset_keys()}
+    try:
+        keys = dg.AssetSelection.from_coercible(select.split(",")).resolve(graph)
+    except Exception as error:
+        raise UserError(f"--select {select}: {error}; assets are {', '.join(sorted(names))}") from (
+            None
+        )
+    if not keys:
+        raise UserError(f"--select {select} names no asset; there are {', '.join(sorted(names))}")
+    return sorted(keys)
+
+
+def _cause(events: Sequence[dg.DagsterEvent]) -> str:
+    """The first failed step and what was wrong, without the stack trace."""
+    import dagster as dg
+
+    for event in events:
+        if event.event_type == dg.DagsterEventType.STEP_FAILURE:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            text = error.message.strip() if error else "failed"
+            # Dagster writes `package.Class: text`; the text is what the user can act on.
+            return f"{event.step_key}: {text.split(': ', 1)[-1]}"
+    for event in events:
+        if event.event_type == dg.DagsterEventType.RUN_FAILURE:
+            return event.message or "the run failed"
+    return "the run failed"
