@@ -24,8 +24,9 @@ def daily_asset(
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """`@dg.asset` with the house's partitions and backfill policy.
 
-    `table` names the database table that the asset fills: its columns become the asset's column
-    schema. One asset without `single_run` would turn every backfill into a run a day.
+    `table` names the table, of the database or the lake, that the asset fills: its columns become
+    the asset's column schema. One asset without `single_run` would turn every backfill into a run
+    a day.
     """
     metadata = dict(options.pop("metadata", {}))
     if table is not None:
@@ -64,9 +65,14 @@ def add_day_metadata(
 
 
 def column_schema(table: str) -> dg.TableSchema:
-    """A database table's columns and their comments, for the asset's page."""
+    """Columns of a table of the database or the lake, with their meaning, for the asset's page."""
+    from llmops_jobs.lake.schema import TABLES as LAKE_TABLES
     from llmops_jobs.store.tables import TABLES
 
+    if table in LAKE_TABLES:
+        return dg.TableSchema(
+            columns=[dg.TableColumn(field.name, str(field.type)) for field in LAKE_TABLES[table]]
+        )
     return dg.TableSchema(
         columns=[
             dg.TableColumn(column.name, type=str(column.type), description=column.comment)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
+
+from llmops_jobs.resources import DeploymentResource
 
 nightly = dg.define_asset_job(
     "nightly",
@@ -16,4 +20,21 @@ rebuild = dg.define_asset_job(
     description="Everything below the copy, from what the lake holds: no request to Langfuse.",
 )
 
-JOBS = [nightly, rebuild]
+
+@dg.op(description="Sends every message that is due; what fails is tried again later.")
+def deliver_messages(context: dg.OpExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.alerts.delivery import deliver
+
+    opened = deployment.open()
+    done = deliver(opened.database, opened.settings.alerts)
+    context.log.info(f"{done.sent} sent, {done.retried} to be tried again, {done.dead} given up")
+    if done.dead:
+        raise dg.Failure(f"{done.dead} messages could not be delivered: see llmops doctor")
+
+
+@dg.job(description="Delivers queued messages; requested by the sensor deliver_alerts.")
+def delivery() -> None:
+    deliver_messages()
+
+
+JOBS: list[Any] = [nightly, rebuild, delivery]

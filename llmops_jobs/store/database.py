@@ -70,14 +70,18 @@ class Database:
 
     def upsert_statement(self, target: sa.Table) -> Any:
         """`INSERT … ON CONFLICT DO UPDATE` over the primary key, for this dialect."""
-        insert: Any = (
-            postgresql.insert(target)
-            if self.engine.dialect.name == "postgresql"
-            else sqlite.insert(target)
-        )
+        insert = self._insert(target)
         keys = [column.name for column in target.primary_key]
         changed = {c.name: insert.excluded[c.name] for c in target.c if c.name not in keys}
         return insert.on_conflict_do_update(index_elements=keys, set_=changed)
+
+    def insert_if_absent(self, target: sa.Table) -> Any:
+        """`INSERT … ON CONFLICT DO NOTHING`, for this dialect."""
+        return self._insert(target).on_conflict_do_nothing()
+
+    def _insert(self, target: sa.Table) -> Any:
+        postgres = self.engine.dialect.name == "postgresql"
+        return postgresql.insert(target) if postgres else sqlite.insert(target)
 
     def read(self, query: sa.Select[Any] | str, **parameters: Any) -> pd.DataFrame:
         """A query's rows, as Python values: dates, Decimals and aware instants."""
