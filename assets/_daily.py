@@ -57,6 +57,11 @@ def each_day(
     progress.tell(asset, len(keys), len(keys))
 
 
+def last_day(context: dg.AssetExecutionContext) -> date:
+    """The last day of the run: what a history read once per run has to reach."""
+    return date.fromisoformat(context.partition_keys[-1])
+
+
 def add_day_metadata(
     context: dg.AssetExecutionContext, day: date, metadata: Mapping[str, Any]
 ) -> None:

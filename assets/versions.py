@@ -1,1 +1,46 @@
-"""The group `versions`."""
+"""The group `versions`: what ran, how versions compare, and lasting changes with their cause."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets._daily import add_day_metadata, daily_asset, each_day, last_day
+from llmops_jobs.resources import DeploymentResource
+
+
+@daily_asset(
+    group="versions",
+    table="version_seen",
+    deps=["observations"],
+    description="Every combination of prompt version, model, parameters, release and tools seen "
+    "in traffic, with its share and the day it was first seen.",
+)
+def version_seen(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.versions.registry import combinations, first_seen_before, version_seen
+
+    for home, project, day in each_day(context, deployment):
+        combined = home.engine.run(combinations, home.lake, project, [day]).to_pandas()
+        rows = version_seen(combined, first_seen_before(home.database, project, day), day)
+        home.database.replace_day("version_seen", project, day, rows)
+        new = int((rows["first_seen"] == day).sum())
+        add_day_metadata(context, day, {"dagster/row_count": len(rows), "new_combinations": new})
+
+
+@daily_asset(
+    group="versions",
+    table="change_point",
+    deps=["usage_daily", "quality_daily", "feedback_daily", "version_seen"],
+    description="Lasting changes of cost per request, tokens, error rate, quality and feedback, "
+    "with the day, the size and what happened then.",
+)
+def change_point(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.versions.nightly import changes_of
+    from llmops_jobs.versions.series import Marts
+
+    marts: dict[str, Marts] = {}
+    for home, project, day in each_day(context, deployment):
+        if project not in marts:
+            marts[project] = Marts(home.database, project, day, last_day(context))
+        rows = changes_of(home.database, marts[project], home.settings.versions, project, day)
+        home.database.replace("change_point", {"project_id": project, "detected_on": day}, rows)
+        add_day_metadata(context, day, {"dagster/row_count": len(rows)})
