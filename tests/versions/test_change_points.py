@@ -51,3 +51,11 @@ def test_a_flat_or_short_series_is_left_alone() -> None:
 def test_the_same_night_gives_the_same_numbers() -> None:
     series = {("total", "m"): _series(3, shift_at=30, shift=0.5)}
     assert _detect(series) == _detect(series)
+
+
+def test_one_change_is_found_among_a_hundred_quiet_series() -> None:
+    series = {(f"model={seed}", "m"): _series(seed) for seed in range(100)}
+    series["total", "m"] = _series(7, shift_at=44, shift=0.4)
+    found = _detect(series)
+    assert "total" in {change.scope for change in found}
+    assert len(found) <= 5
