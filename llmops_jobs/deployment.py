@@ -35,11 +35,15 @@ class Deployment:
     @cached_property
     def database(self) -> Database:
         """Connected, and at the tables of this version."""
-        from llmops_jobs.store import Database
-
-        database = Database(self.settings.database_url)
+        database = self.unmigrated_database()
         database.create()
         return database
+
+    def unmigrated_database(self) -> Database:
+        """Connected, with whatever tables it has."""
+        from llmops_jobs.store import Database
+
+        return Database(self.settings.database_url)
 
     @cached_property
     def engine(self) -> Engine:

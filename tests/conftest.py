@@ -40,3 +40,32 @@ def shared() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    from tests.postgres import postgres
+
+    with postgres() as address:
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty database of each dialect in turn, at this version's tables."""
+    import sqlalchemy as sa
+
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path}/llmops.db"
+    else:
+        server = request.getfixturevalue("postgres_server")
+        name = f"t{abs(hash(str(tmp_path))):x}"
+        admin = sa.create_engine(f"postgresql+psycopg2://postgres@{server}/postgres")
+        with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(sa.text(f'CREATE DATABASE "{name}"'))
+        admin.dispose()
+        url = f"postgresql+psycopg2://postgres@{server}/{name}"
+    opened = Database(url)
+    opened.create()
+    yield opened
+    opened.engine.dispose()

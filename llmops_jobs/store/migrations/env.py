@@ -1,0 +1,17 @@
+"""Alembic's environment: it gets the open connection from `llmops_jobs.store.migrate`."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from llmops_jobs.store.tables import METADATA
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=METADATA,
+    # SQLite cannot alter a column in place: Alembic then copies the table.
+    render_as_batch=True,
+    transaction_per_migration=True,
+)
+with context.begin_transaction():
+    context.run_migrations()
