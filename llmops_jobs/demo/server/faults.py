@@ -1,0 +1,7 @@
+"""Faults, to be filled in."""
+
+from __future__ import annotations
+
+
+class Faults:
+    """No faults yet."""

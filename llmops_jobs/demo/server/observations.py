@@ -1,0 +1,187 @@
+"""GET /api/public/v2/observations."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable
+from itertools import chain, islice
+from operator import itemgetter
+from typing import Any
+
+import orjson
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+
+from llmops_jobs.demo.rows import Row
+from llmops_jobs.demo.server.answers import Json
+from llmops_jobs.demo.server.errors import (
+    NO_PREVIEW,
+    bad_option,
+    bad_time,
+    custom,
+    invalid,
+    not_found,
+    refused,
+    too_big,
+    too_small,
+    wrong_type,
+)
+from llmops_jobs.demo.server.filters import Filter, Predicate, parse
+from llmops_jobs.demo.server.shapes import ALWAYS, OBSERVATION_GROUPS, OBSERVATION_KEYS, select
+from llmops_jobs.demo.server.state import State
+from llmops_jobs.demo.server.times import lenient, strict
+
+LEVELS = ("DEBUG", "DEFAULT", "WARNING", "ERROR")
+TYPES = (
+    "SPAN", "EVENT", "GENERATION", "AGENT", "TOOL", "CHAIN", "RETRIEVER", "EVALUATOR",
+    "EMBEDDING", "GUARDRAIL",
+)  # fmt: skip
+EQUAL = ("name", "userId", "sessionId", "type", "traceId", "level", "version")
+METADATA_CUT = 200
+
+
+def observations(state: State, request: Request) -> Response:
+    if state.mode != "events_only":
+        raise not_found(NO_PREVIEW)
+    query = request.query_params
+    if query.get("parseIoAsJson", "false") != "false":
+        raise invalid(custom(["parseIoAsJson"], PARSE_IO))
+    limit = page_limit(query, 50, 1000)
+    start, end = time_param(query, "fromStartTime"), time_param(query, "toStartTime")
+    chosen = _check_choices(query)
+    conditions = parse(query["filter"]) if query.get("filter") else Filter()
+    if conditions.on_start_time:  # such a filter cancels both parameters
+        start, end = conditions.started_from, conditions.started_before
+    before = _cursor(query["cursor"]) if query.get("cursor") else None
+
+    rows: Iterable[Row] = chain.from_iterable(
+        state.days.walk("observations", start, end, before, conditions.ended_from)
+    )
+    for predicate in [*state.visible("observations"), *chosen, *conditions.predicates]:
+        rows = filter(predicate, rows)
+    page = list(islice(rows, limit + 1))
+    more = 0 < limit < len(page)
+    page = page[:limit]
+    meta = {"cursor": _encode(page[-1])} if more else {}
+    return Json({"data": wire(page, query), "meta": meta})
+
+
+PARSE_IO = (
+    "parseIoAsJson=true is no longer supported on the v2 observations endpoint. Input/output "
+    "fields are always returned as raw strings. Remove the parseIoAsJson parameter or set it to "
+    "false."
+)
+
+
+def wire(rows: list[Row], query: QueryParams) -> list[Row]:
+    """Rows with the keys that `fields` asks for. A name that is no group is passed over, and
+    then even `basic` is not there."""
+    asked = query.get("fields")
+    groups = {"core", "basic"} if asked is None else {"core"}
+    groups |= {name for name in (asked or "").split(",") if name in OBSERVATION_GROUPS}
+    keys = select({**OBSERVATION_GROUPS, "always": ALWAYS}, groups | {"always"}, OBSERVATION_KEYS)
+    values = itemgetter(*keys)
+    page = [dict(zip(keys, values(row), strict=True)) for row in rows]
+    if "model" not in groups:
+        for row in page:
+            row["modelId"] = row["inputPrice"] = row["outputPrice"] = row["totalPrice"] = None
+    if "metrics" not in groups:
+        for row in page:
+            if row["latency"] is None and row["endTime"] is not None:
+                row["latency"] = 0
+            if "time" not in groups:
+                row["timeToFirstToken"] = None
+    if "metadata" in groups and "io" not in groups:
+        whole = set((query.get("expandMetadata") or "").split(","))
+        for row in page:
+            row["metadata"] = {
+                key: value if key in whole else cut(value) for key, value in row["metadata"].items()
+            }
+    return page
+
+
+def cut(value: Any) -> Any:
+    """A metadata value as the narrow table holds it: the first 200 characters of its JSON."""
+    if not isinstance(value, str | list | dict):
+        return value
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return value if len(text) <= METADATA_CUT else text[:METADATA_CUT]
+
+
+def page_limit(query: QueryParams, default: int, maximum: int, minimum: int = 0) -> int:
+    text = query.get("limit")
+    if text is None:
+        return default
+    try:
+        limit = float(text or 0)
+    except ValueError:
+        raise invalid(wrong_type(["limit"], "number", "NaN")) from None
+    if limit > maximum:
+        raise invalid(too_big(["limit"], maximum))
+    if limit < minimum:
+        raise invalid(too_small(["limit"], minimum))
+    return int(limit)
+
+
+def time_param(query: QueryParams, name: str) -> str | None:
+    text = query.get(name)
+    if text is None:
+        return None
+    moment = strict(text)
+    if moment is None:
+        raise invalid(bad_time([name]))
+    return moment
+
+
+def _check_choices(query: QueryParams) -> list[Predicate]:
+    """Predicates of the simple parameters."""
+    if query.get("level") and query["level"] not in LEVELS:
+        raise invalid(bad_option(["level"], LEVELS))
+    if query.get("type") and query["type"] not in TYPES:
+        raise invalid(bad_option(["type"], TYPES))
+    predicates: list[Predicate] = [_equals(key, query[key]) for key in EQUAL if query.get(key)]
+    if "parentObservationId" in query:
+        parent = query["parentObservationId"] or None
+        predicates.append(lambda row: row["parentObservationId"] == parent)
+    if "isRootObservation" in query:
+        if query["isRootObservation"] not in ("true", "false"):
+            raise invalid(bad_option(["isRootObservation"], ("true", "false")))
+        root = query["isRootObservation"] == "true"
+        predicates.append(lambda row: row["isRootObservation"] == root)
+    if environments := set(query.getlist("environment")):
+        predicates.append(lambda row: row["environment"] in environments)
+    return predicates
+
+
+def _equals(key: str, wanted: str) -> Predicate:
+    return lambda row: row[key] == wanted
+
+
+def _encode(row: Row) -> str:
+    position = {
+        "lastStartTimeTo": row["startTime"],
+        "lastTraceId": row["traceId"] or "",
+        "lastId": row["id"],
+    }
+    return base64.b64encode(orjson.dumps(position)).decode()
+
+
+def _cursor(text: str) -> tuple[str, str, str]:
+    position = decode(text)
+    try:
+        start = lenient(position["lastStartTimeTo"])
+        key = (start or "", position["lastTraceId"], position["lastId"])
+    except (KeyError, TypeError):
+        raise invalid(wrong_type(["cursor"], "object", "undefined")) from None
+    return key
+
+
+def decode(text: str) -> Any:
+    """The JSON inside a cursor; base64 with or without padding, of either alphabet."""
+    try:
+        raw = text.replace("-", "+").replace("_", "/")
+        return json.loads(base64.b64decode(raw + "=" * (-len(raw) % 4)))
+    except ValueError:
+        raise refused("Invalid cursor format") from None
