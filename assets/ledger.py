@@ -1,1 +1,79 @@
-"""The group `ledger`."""
+"""The group `ledger`: what every call cost, what that adds up to, and why it changed."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import dagster as dg
+
+from assets._daily import add_day_metadata, daily_asset, each_day
+from llmops_jobs.resources import DeploymentResource
+
+
+@daily_asset(
+    group="ledger",
+    deps=["observations"],
+    kinds={"deltalake", "arrow"},
+    description="What every model call cost: its tokens by the dated price book, exactly. Derived "
+    "from the lake alone: a new price needs a run of this and what follows, and no pull.",
+)
+def costs(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.ledger.daily import price_day
+
+    for home, project, day in each_day(context, deployment):
+        add_day_metadata(context, day, price_day(home, project, day))
+
+
+@daily_asset(
+    group="ledger",
+    deps=["costs"],
+    kinds={"duckdb"},
+    table="usage_daily",
+    description="Requests, tokens and money by every dimension; doubtful amounts by name; the "
+    "largest spenders of the day.",
+)
+def usage_daily(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.ledger.daily import aggregate_day
+
+    for home, project, day in each_day(context, deployment):
+        add_day_metadata(context, day, aggregate_day(home, project, day))
+
+
+@dg.asset_check(
+    asset="costs", blocking=True, description="Every model call of a day has exactly one cost row."
+)
+def every_call_has_a_cost(
+    context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
+) -> dg.AssetCheckResult:
+    from llmops_jobs.ledger.checks import calls_without_cost
+
+    wrong = calls_without_cost(deployment.open(), _days(context))
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        description="; ".join(wrong[:5]) or "every call has one",
+        metadata={"days": len(wrong)},
+    )
+
+
+@dg.asset_check(
+    asset="usage_daily", description="Model calls that nobody can price, with the models named."
+)
+def unpriced_spend(
+    context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
+) -> dg.AssetCheckResult:
+    from llmops_jobs.ledger.checks import unpriced_models
+
+    models = unpriced_models(deployment.open(), _days(context))
+    return dg.AssetCheckResult(
+        passed=not models,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"without a price: {', '.join(models)}. Add them to ledger.price_file and run "
+        "costs* again."
+        if models
+        else "every call is priced",
+        metadata={"models": len(models)},
+    )
+
+
+def _days(context: dg.AssetCheckExecutionContext) -> list[date]:
+    return [date.fromisoformat(key) for key in context.partition_keys]

@@ -123,6 +123,7 @@ COSTS = _table(
     ("output_usd", USD),
     ("other_usd", USD),  # requests, tools, audio, images
     ("price_book_hash", _S),
+    ("issue", _S),  # '' or why the amount is missing or doubtful: missing_price, ...
 )
 
 #: One row per model call: how it ended. Joined to the rest on trace and observation.

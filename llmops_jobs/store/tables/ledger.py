@@ -29,7 +29,11 @@ usage_daily = sa.Table(
     count("output_tokens", "tokens out, reasoning included"),
     count("cache_read_tokens", "part of input_tokens served from cache"),
     count("cache_write_tokens", "part of input_tokens written to cache"),
+    count("cache_write_1h_tokens", "part of cache_write_tokens kept for an hour"),
     count("reasoning_tokens", "part of output_tokens"),
+    count("audio_tokens", "part of input_tokens and output_tokens that is audio"),
+    count("image_tokens", "part of input_tokens that is images"),
+    count("issues", "calls whose amount is missing or doubtful; see cost_issue_daily"),
     usd("cost_usd", "cost by the price book, USD; 0 where unpriced", nullable=False),
     usd("reported_cost_usd", "cost as the source reports it, USD", nullable=False),
     usd("input_usd", "part of cost_usd: uncached input"),
@@ -67,6 +71,22 @@ spend_change = sa.Table(
     usd("after_usd", "spend of the period, USD"),
     usd("effect_usd", "part of the change due to the factor, USD; effects sum to the change"),
     comment="one row per project, day, period, scope and factor: why spend changed",
+)
+
+cost_issue_daily = sa.Table(
+    "cost_issue_daily",
+    METADATA,
+    project(),
+    day(),
+    text_key("issue", "missing_price, missing_model, missing_usage, negative_tokens, ...", 32),
+    text_key("provider", "who served the model"),
+    text_key("model", "model that answered, '' when the trace names none"),
+    text_key("price_status", "what the calls were counted at", 16),
+    count("requests", "model calls"),
+    count("input_tokens", "tokens in of those calls, as reported"),
+    count("output_tokens", "tokens out of those calls, as reported"),
+    usd("cost_usd", "counted in the ledger, USD; 0 where unpriced"),
+    comment="one row per project, day, issue, provider, model and status: doubtful amounts by name",
 )
 
 top_spender = sa.Table(

@@ -1,0 +1,56 @@
+"""One project's day through each step of the ledger: read, compute, replace, and what to tell."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from llmops_jobs.ledger.book import load_book
+
+if TYPE_CHECKING:
+    from llmops_jobs.deployment import Deployment
+
+
+def price_day(home: Deployment, project: str, day: date) -> dict[str, Any]:
+    """Prices a day's calls into the lake's `costs`. Reads the lake only."""
+    import pyarrow.compute as pc
+
+    from llmops_jobs.ledger.pricing import COLUMNS, price
+
+    book = load_book(home.settings.ledger)
+    calls = home.lake.read_day("observations", project, day, COLUMNS)
+    rows = price(book, calls)
+    home.lake.replace_day("costs", project, day, rows)
+    unpriced = pc.sum(pc.equal(rows["price_status"], "unpriced")).as_py() or 0
+    return {
+        "dagster/row_count": rows.num_rows,
+        "cost_usd": float(pc.sum(rows["cost_usd"]).as_py() or 0),
+        "unpriced_requests": unpriced,
+        "price_book_hash": book.hash,
+    }
+
+
+def aggregate_day(home: Deployment, project: str, day: date) -> dict[str, Any]:
+    """Fills `usage_daily`, `cost_issue_daily` and `top_spender` for a day."""
+    from llmops_jobs.ledger.marts import cost_issues, top_spenders, usage_daily
+
+    book = load_book(home.settings.ledger)
+    usage = usage_daily(home.engine, home.lake, project, day, book.hash)
+    home.database.replace_day("usage_daily", project, day, usage)
+    issues = cost_issues(home.engine, home.lake, project, day)
+    home.database.replace_day("cost_issue_daily", project, day, issues)
+    limit = home.settings.ledger.top_spenders
+    spenders = top_spenders(home.engine, home.lake, project, [day], limit)
+    home.database.replace_day("top_spender", project, day, spenders)
+    product = usage[~usage["is_evaluation"].astype(bool)]
+    unpriced = usage[usage["price_status"] == "unpriced"]
+    return {
+        "dagster/row_count": len(usage),
+        "requests": int(usage["requests"].sum()),
+        "product_usd": float(sum(product["cost_usd"], Decimal(0))),
+        "evaluation_usd": float(sum(usage["cost_usd"], Decimal(0)))
+        - float(sum(product["cost_usd"], Decimal(0))),
+        "unpriced_requests": int(unpriced["requests"].sum()),
+        "doubtful_requests": int(issues["requests"].sum()),
+    }

@@ -1,0 +1,131 @@
+"""The daily aggregates of money, as definitions that any engine of the lake runs.
+
+Decimals are summed as decimals, so every order and every split of the rows gives the same cents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from llmops_jobs.dimensions import DIMENSIONS
+from llmops_jobs.ledger.units import COMPONENTS
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import pandas as pd
+
+    from llmops_jobs.lake import Lake
+    from llmops_jobs.lake.engine import Engine
+
+SPENDER_KINDS = {
+    "user": "user_id",
+    "tenant": "tenant",
+    "session": "session_id",
+    "trace": "trace_id",
+}
+# Kept per day in the database; any range is computed exactly from the lake by `top_spenders`.
+MOST_SPENDERS = 1000
+
+
+def usage_daily(
+    engine: Engine, lake: Lake, project: str, day: date, book_hash: str
+) -> pd.DataFrame:
+    """One project's day of `usage_daily`, without the key of its window."""
+    rows = engine.run(usage_by_dimension, lake, project, [day]).to_pandas()
+    return rows.assign(price_book_hash=book_hash).sort_values([*DIMENSIONS, "price_status"])
+
+
+def cost_issues(engine: Engine, lake: Lake, project: str, day: date) -> pd.DataFrame:
+    """One project's day of `cost_issue_daily`."""
+    return engine.run(issues_by_model, lake, project, [day]).to_pandas()
+
+
+def top_spenders(
+    engine: Engine, lake: Lake, project: str, days: Sequence[date], limit: int
+) -> pd.DataFrame:
+    """The `limit` largest users, tenants, sessions and traces over days, exactly.
+
+    Product spend only; `share` is of the product spend of those days. Ties are ranked by id.
+    """
+    import pandas as pd
+
+    rows = engine.run(spend_by_subject, lake, project, days).to_pandas()
+    if rows.empty:
+        return rows.drop(columns="total_usd").assign(share=pd.Series(dtype=float))
+    rows = rows[rows["rank"] <= limit]
+    total = rows["total_usd"].iloc[0]
+    share = [float(cost / total) if total else 0.0 for cost in rows["cost_usd"]]
+    return rows.assign(share=share).drop(columns="total_usd").sort_values(["kind", "rank"])
+
+
+def usage_by_dimension(tables: Mapping[str, ir.Table]) -> ir.Table:
+    calls = priced_calls(tables)
+    failed = calls.level == "ERROR"
+    keys = [*DIMENSIONS, "price_status"]
+    return calls.group_by(keys).aggregate(
+        requests=calls.count(),
+        errors=failed.sum(),
+        traces=calls.trace_id.nunique(),
+        **{name: calls[name].sum() for name in _SUMMED_TOKENS},
+        audio_tokens=(calls.input_audio_tokens + calls.output_audio_tokens).sum(),
+        image_tokens=calls.input_image_tokens.sum(),
+        issues=(calls.issue != "").sum(),
+        cost_usd=_money(calls.cost_usd),
+        reported_cost_usd=_money(calls.reported_cost_usd),
+        **{name: _money(calls[name]) for name in COMPONENTS},
+    )
+
+
+def issues_by_model(tables: Mapping[str, ir.Table]) -> ir.Table:
+    calls = priced_calls(tables)
+    doubtful = calls.filter(calls.issue != "")
+    return doubtful.group_by(["issue", "provider", "model", "price_status"]).aggregate(
+        requests=doubtful.count(),
+        input_tokens=doubtful.input_tokens.sum(),
+        output_tokens=doubtful.output_tokens.sum(),
+        cost_usd=_money(doubtful.cost_usd),
+    )
+
+
+def spend_by_subject(tables: Mapping[str, ir.Table]) -> ir.Table:
+    import ibis
+
+    calls = priced_calls(tables)
+    calls = calls.filter(~calls.is_evaluation)
+    total = calls.aggregate(total_usd=_money(calls.cost_usd))
+    kinds = []
+    for kind, column in SPENDER_KINDS.items():
+        named = calls.filter(calls[column] != "")
+        sums = named.group_by(named[column].name("subject")).aggregate(
+            requests=named.count(), cost_usd=_money(named.cost_usd)
+        )
+        order = [ibis.desc(sums.cost_usd), ibis.asc(sums.subject)]
+        place = ibis.row_number().over(order_by=order) + 1
+        ranked = sums.mutate(kind=ibis.literal(kind), rank=place.cast("int32"))
+        kinds.append(ranked.filter(ranked["rank"] <= MOST_SPENDERS))
+    return ibis.union(*kinds).cross_join(total)
+
+
+def priced_calls(tables: Mapping[str, ir.Table]) -> ir.Table:
+    """Every model call with its cost, under the names of the daily tables' dimensions."""
+    calls, costs = tables["observations"], tables["costs"]
+    calls = calls.filter(calls.is_model_call)
+    joined = calls.join(
+        costs.select("day", "trace_id", "observation_id", "cost_usd", *_OF_COST),
+        ["day", "trace_id", "observation_id"],
+    )
+    return joined.mutate(prompt_version=joined.prompt_version.cast("string").fill_null(""))
+
+
+_SUMMED_TOKENS = (
+    *("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"),
+    *("cache_write_1h_tokens", "reasoning_tokens"),
+)
+_OF_COST = ("price_status", "price_id", "issue", *COMPONENTS)
+
+
+def _money(column: Any) -> Any:
+    return column.sum().fill_null(Decimal(0))
