@@ -28,6 +28,27 @@ def version_seen(context: dg.AssetExecutionContext, deployment: DeploymentResour
 
 @daily_asset(
     group="versions",
+    table="version_comparison",
+    deps=["observations", "scores", "costs", "score"],
+    description="Prompt and model versions against each other on real traffic: differences with "
+    "intervals that may be read every morning, adjusted for mix and clustered by user.",
+)
+def version_comparison(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.versions.compare import WINDOW, compare
+    from llmops_jobs.versions.traffic import Traffic, votes, with_feedback
+
+    traffic: dict[str, Traffic] = {}
+    for home, project, day in each_day(context, deployment):
+        seen = traffic.setdefault(project, Traffic(home, project)).window(day, WINDOW)
+        seen = with_feedback(seen, votes(home.lake, project, day, WINDOW))
+        rows = compare(seen, day, home.settings.versions.false_discovery_rate)
+        home.database.replace_day("version_comparison", project, day, rows)
+        worse = int((rows["verdict"] == "worse").sum()) if len(rows) else 0
+        add_day_metadata(context, day, {"dagster/row_count": len(rows), "worse": worse})
+
+
+@daily_asset(
+    group="versions",
     table="change_point",
     deps=["usage_daily", "quality_daily", "feedback_daily", "version_seen"],
     description="Lasting changes of cost per request, tokens, error rate, quality and feedback, "

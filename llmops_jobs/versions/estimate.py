@@ -33,12 +33,12 @@ class Difference:
     overlap: float
 
 
-def difference(calls: pd.DataFrame, value: str) -> Difference | None:
+def difference(calls: pd.DataFrame, value: str, weight: str | None = None) -> Difference | None:
     """Candidate minus baseline of the mean of column `value`.
 
-    `calls` has a row per call with arm (0 baseline, 1 candidate), stratum, cluster, weight (inverse
-    inclusion probability) and the value; rows without a value are left out. None when no stratum
-    was seen by both.
+    `calls` has a row per call with arm (0 baseline, 1 candidate), stratum, cluster and the value;
+    rows without a value are left out. `weight` names the column of inverse inclusion probabilities
+    where the value is known of a sample only. None when no stratum was seen by both.
     """
     rows = calls[calls[value].notna()]
     if rows.empty:
@@ -50,16 +50,16 @@ def difference(calls: pd.DataFrame, value: str) -> Difference | None:
     if compared.empty:
         return None
     x = compared[value].to_numpy(dtype=float)
-    w = compared["weight"].to_numpy(dtype=float)
+    w = np.ones(len(x)) if weight is None else compared[weight].to_numpy(dtype=float)
     arm = compared["arm"].to_numpy()
     stratum, _ = _codes(compared["stratum"])
     cell = stratum * 2 + arm
     size = 2 * (stratum.max() + 1)
-    weight = np.bincount(cell, w, size)
-    mean = np.bincount(cell, w * x, size) / weight
+    total = np.bincount(cell, w, size)
+    mean = np.bincount(cell, w * x, size) / total
     share = np.bincount(stratum, w) / w.sum()
     baseline, candidate = float(share @ mean[0::2]), float(share @ mean[1::2])
-    influence = share[stratum] * w / weight[cell] * (x - mean[cell])
+    influence = share[stratum] * w / total[cell] * (x - mean[cell])
     cluster, clusters = _codes(compared["cluster"])
     # One user may be in both arms: the signed sum over the user keeps that covariance.
     by_cluster = np.bincount(cluster, np.where(arm == 1, influence, -influence), clusters)

@@ -25,7 +25,6 @@ def _calls(
             "arm": arm,
             "stratum": feature,
             "cluster": user,
-            "weight": 1.0,
             "pass": passed.astype(float),
         }
     )
