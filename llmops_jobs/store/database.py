@@ -6,6 +6,7 @@ reader sees the old window or the new one, and running a partition again gives t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
@@ -53,20 +54,24 @@ class Database:
         column that the table does not have.
         """
         target = TABLES[table]
-        records = _records(target, rows, window)
+        _refuse_unknown(target, rows)
         where = [target.c[name] == value for name, value in window.items()]
         with self.engine.begin() as connection:
             connection.execute(sa.delete(target).where(*where))
-            if records:
-                connection.execute(sa.insert(target), records)
+            if rows.empty:
+                return
+            if connection.dialect.name == "sqlite":
+                _insert_fast(connection, target, rows, window)
+            else:
+                connection.execute(sa.insert(target), _records(rows, window))
 
     def upsert(self, table: str, rows: pd.DataFrame) -> None:
         """Inserts rows, or updates those whose primary key is there already."""
         target = TABLES[table]
-        records = _records(target, rows, {})
-        if records:
+        _refuse_unknown(target, rows)
+        if not rows.empty:
             with self.engine.begin() as connection:
-                connection.execute(self.upsert_statement(target), records)
+                connection.execute(self.upsert_statement(target), _records(rows, {}))
 
     def upsert_statement(self, target: sa.Table) -> Any:
         """`INSERT … ON CONFLICT DO UPDATE` over the primary key, for this dialect."""
@@ -113,14 +118,13 @@ class Database:
         return self.read(query.order_by(*target.primary_key.columns))
 
 
-def _records(
-    target: sa.Table, rows: pd.DataFrame, window: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+def _refuse_unknown(target: sa.Table, rows: pd.DataFrame) -> None:
     unknown = set(rows.columns) - set(target.c.keys())
     if unknown:
         raise ValueError(f"table {target.name} has no column {', '.join(sorted(unknown))}")
-    if rows.empty:
-        return []
+
+
+def _records(rows: pd.DataFrame, window: Mapping[str, Any]) -> list[dict[str, Any]]:
     columns: dict[str, Iterable[Any]] = {
         str(name): _python_values(rows[name]) for name in rows.columns
     }
@@ -128,6 +132,31 @@ def _records(
         columns.setdefault(name, [value] * len(rows))
     names = list(columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _insert_fast(
+    connection: sa.Connection, target: sa.Table, rows: pd.DataFrame, window: Mapping[str, Any]
+) -> None:
+    """Inserts by columns. SQLAlchemy binds value by value, which costs three times what SQLite
+    itself needs; here each column is converted at once, and a constant one once."""
+    columns: dict[str, Iterable[Any]] = {}
+    for column in target.c:
+        convert = column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
+        if column.name in rows.columns:
+            values = _python_values(rows[column.name])
+            columns[column.name] = [convert(v) for v in values] if convert else values
+        elif column.name in window:
+            value = window[column.name]
+            columns[column.name] = itertools.repeat(convert(value) if convert else value)
+        elif column.default is not None and column.default.is_scalar:
+            columns[column.name] = itertools.repeat(column.default.arg)  # type: ignore[attr-defined]
+    names = ", ".join(connection.dialect.identifier_preparer.quote(name) for name in columns)
+    marks = ", ".join("?" * len(columns))
+    table = connection.dialect.identifier_preparer.format_table(target)
+    connection.exec_driver_sql(
+        f"INSERT INTO {table} ({names}) VALUES ({marks})",
+        list(itertools.islice(zip(*columns.values(), strict=False), len(rows))),
+    )
 
 
 def _python_values(column: pd.Series) -> Sequence[Any]:
