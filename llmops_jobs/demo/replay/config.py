@@ -1,0 +1,102 @@
+"""The demo's own configuration: `llmops.yaml` and the price file beside it."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from llmops_jobs.demo.replay.catalogue import CODE, CONTRACT_PRICES, MODELS
+from llmops_jobs.demo.replay.events import MARKS
+
+_BOOK_KEYS = {
+    "input": "input",
+    "cache_read_input_tokens": "cache_read",
+    "input_cache_creation_5m": "cache_write",
+    "input_cache_creation_1h": "cache_write_1h",
+    "output": "output",
+}
+
+
+def write(home: Path, last_day: date, daily_usd: float, enabled: bool = True) -> Path:
+    """Writes both files; gives the path of `llmops.yaml`.
+
+    daily_usd: what an ordinary day costs, from which the budgets follow.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    prices = home / "prices.yaml"
+    _dump(prices, "Own prices, laid over the bundled price book.", price_file(last_day, enabled))
+    settings = {
+        "ledger": {"price_file": str(prices.resolve())},
+        "budgets": budgets(daily_usd),
+        "report": {"title": "Support assistant: quality & cost"},
+    }
+    path = home / "llmops.yaml"
+    _dump(path, "The demo's configuration.", settings)
+    return path
+
+
+def price_file(last_day: date, enabled: bool = True) -> dict[str, Any]:
+    """The in-house model's price, and the contract price until it ended."""
+    inhouse = MODELS[CODE["qwen3-32b-inhouse"]]
+    begins = last_day - timedelta(days=400)
+    contract: dict[str, Any] = {
+        "match": {"model": "^claude-haiku-4-5", "provider": "anthropic"},
+        "from": begins,
+        "per_million_tokens": _book(CONTRACT_PRICES),
+        "note": "contract price",
+    }
+    if enabled:
+        change = next(mark for mark in MARKS if mark.id == "price-change")
+        contract["to"] = last_day - timedelta(days=change.first)
+    return {
+        "prices": [
+            {
+                "match": {"model": "^qwen3-32b-inhouse$"},
+                "from": begins,
+                "per_million_tokens": _book(inhouse.prices),
+                "note": "own machines, by their depreciation and power",
+            },
+            contract,
+        ]
+    }
+
+
+def budgets(daily_usd: float) -> list[dict[str, Any]]:
+    """One that holds, one that is tight, one that will be overrun, one that is small and daily."""
+    month = daily_usd * 30.4
+    return [
+        _budget("all spend", month * 1.6, "month", "total", "platform"),
+        _budget("agents", month * 0.45, "month", "feature=agent-tools", "agents team"),
+        _budget("search", month * 0.3, "month", "feature=rag-answer", "search team"),
+        _budget("tenant umbrella", month * 0.35, "month", "tenant=umbrella", "sales"),
+        _budget("a day", daily_usd * 1.8, "day", "total", "platform"),
+    ]
+
+
+def _budget(name: str, amount: float, period: str, scope: str, owner: str) -> dict[str, Any]:
+    rounded = round(amount, 0 if amount >= 10 else 2)
+    return {"name": name, "amount": rounded, "period": period, "scope": scope, "owner": owner}
+
+
+def _book(prices: dict[str, float]) -> dict[str, float]:
+    return {
+        book: float(round(Decimal(str(prices[key])), 6))
+        for key, book in _BOOK_KEYS.items()
+        if key in prices
+    }
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes equal values twice instead of pointing from one to the other."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _dump(path: Path, title: str, content: dict[str, Any]) -> None:
+    text = yaml.dump(content, Dumper=_Plain, sort_keys=False, allow_unicode=True)
+    path.write_text(f"# {title}\n{text}", encoding="utf-8")
