@@ -1,1 +1,132 @@
-"""The group `ingest`."""
+"""The group `ingest`: the copy of the source, and how it compares with it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from typing import Any
+
+import dagster as dg
+
+from assets._daily import add_day_metadata, daily_asset
+from llmops_jobs import progress
+from llmops_jobs.deployment import Deployment
+from llmops_jobs.resources import DeploymentResource
+
+# The pool: one step of Langfuse requests at a time, so that a backfill and the night's run take
+# turns. The retry: a source that is down for minutes costs no night.
+_PULL: dict[str, Any] = {
+    "group": "ingest",
+    "pool": "langfuse",
+    "kinds": {"langfuse", "deltalake"},
+    "retry_policy": dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
+}
+
+
+@daily_asset(
+    **_PULL,
+    table="observations",
+    description="Every observation of the day once, in its newest version, with token counts of "
+    "one convention. No text of users.",
+)
+def observations(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.langfuse.pull import pull_observations
+
+    _pull(context, deployment, pull_observations)
+
+
+@daily_asset(
+    **_PULL,
+    table="scores",
+    description="Every score whose own timestamp is on the day: feedback, annotations, judges.",
+)
+def scores(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.langfuse.pull import pull_scores
+
+    _pull(context, deployment, pull_scores)
+
+
+@daily_asset(
+    **_PULL,
+    deps=["observations", "scores"],
+    table="observation_text",
+    description="Input and output of the calls that evaluation reads: a sample, kept apart.",
+)
+def observation_text(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.langfuse.texts import pull_texts
+
+    _pull(context, deployment, pull_texts)
+
+
+@daily_asset(
+    **{**_PULL, "kinds": {"langfuse"}},
+    deps=["observations"],
+    table="reconciliation",
+    description="Rows, cost and tokens as we hold them beside what the source's Metrics API says, "
+    "and the causes of the difference.",
+)
+def reconciliation(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.langfuse.reconcile import reconcile
+
+    _pull(context, deployment, reconcile)
+
+
+@dg.asset_check(
+    asset="observations",
+    blocking=True,
+    description="Each observation of the day is there once, starts on it, and counts no less than "
+    "nothing; days without any are named.",
+)
+def observations_are_whole(
+    context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
+) -> dg.AssetCheckResult:
+    from llmops_jobs.langfuse.checks import broken_days
+
+    wrong = broken_days(deployment.open(), _days(context))
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        description="; ".join(wrong[:5]) or "every observation once, each on its day",
+        metadata={"days": len(wrong)},
+    )
+
+
+@dg.asset_check(
+    asset="reconciliation",
+    description="The copy equals the source, or the difference is explained.",
+)
+def copy_equals_source(
+    context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
+) -> dg.AssetCheckResult:
+    from llmops_jobs.langfuse.checks import unexplained_days
+
+    wrong = unexplained_days(deployment.open(), _days(context))
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(wrong[:5]) or "the copy equals the source",
+        metadata={"days": len(wrong)},
+    )
+
+
+def _pull(
+    context: dg.AssetExecutionContext,
+    deployment: DeploymentResource,
+    pull: Callable[[Deployment, Any, Sequence[date]], Iterator[Any]],
+) -> None:
+    """Runs a pull over the run's days, project by project; the days' figures are added up."""
+    opened, days, asset = deployment.open(), _days(context), context.asset_key.to_user_string()
+    projects = opened.projects()
+    figures: dict[date, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for number, project in enumerate(projects):
+        progress.tell(asset, number * len(days), len(projects) * len(days))
+        for done, result in enumerate(pull(opened, project, days), start=1):
+            for name, value in result.figures().items():
+                figures[result.day][name] += value
+            progress.tell(asset, number * len(days) + done, len(projects) * len(days))
+    for day in days:
+        add_day_metadata(context, day, dict(figures[day]))
+
+
+def _days(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[date]:
+    return [date.fromisoformat(key) for key in context.partition_keys]

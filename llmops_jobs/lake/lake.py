@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -14,30 +16,41 @@ from llmops_jobs.lake import schema
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+Files = dict[tuple[str, date], list[str]]
+
 
 class Lake:
     """Tables of `schema.TABLES` under `url`: a folder, or any object store that delta-rs knows.
 
-    Writing replaces one (project, day) in one commit: a reader sees the old day or the new one.
+    Writing replaces one (project, day) in one commit: a reader sees the old day or the new one,
+    never a part of either, and writers of different days do not disturb each other. Safe across
+    threads and processes.
     """
 
     def __init__(self, url: str, storage_options: dict[str, str] | None = None) -> None:
-        self.url = url if "://" in url else str(Path(url).expanduser().resolve())
+        self.is_local = "://" not in url
+        self.url = str(Path(url).expanduser().resolve()) if self.is_local else url
         self.storage_options = storage_options
+        self._tables: dict[str, DeltaTable] = {}
+        self._files: dict[str, tuple[int, Files]] = {}
+        self._lock = threading.RLock()
 
-    def replace_day(self, table: str, project: str, day: date, rows: pa.Table) -> None:
+    def replace_day(
+        self, table: str, project: str, day: date, rows: pa.Table | Iterable[pa.Table]
+    ) -> None:
         """Replaces one project's day of a table.
 
         `rows` may leave out the two partition columns; every other column of the schema must be
-        there, in any order.
+        there, in any order. Given as an iterable of tables, they are written as they come, so that
+        memory does not grow with the day.
         """
         from deltalake import write_deltalake
 
+        parts = [rows] if isinstance(rows, pa.Table) else rows
         target = schema.TABLES[table]
-        rows = _with_partition(rows, project, day).select(target.names).cast(target)
         write_deltalake(
             self._uri(table),
-            rows,
+            pa.RecordBatchReader.from_batches(target, _batches(parts, target, project, day)),
             mode="overwrite",
             partition_by=list(schema.PARTITION),
             predicate=f"project_id = {_literal(project)} AND day = '{day.isoformat()}'",
@@ -54,62 +67,136 @@ class Lake:
         self, table: str, project: str, days: Sequence[date], columns: Sequence[str] | None = None
     ) -> pa.Table:
         names = list(columns) if columns is not None else schema.TABLES[table].names
-        delta = self._open(table)
+        wanted = pa.schema([schema.TABLES[table].field(name) for name in names])
+        if not self.is_local:
+            return self._read_remote(table, project, days, names).cast(wanted)
+        for attempt in (1, 2):
+            try:
+                return self._read_files(table, project, days, wanted)
+            except FileNotFoundError:
+                # Replaced and vacuumed since the list was made: the new list has the new files.
+                self.forget(table)
+                if attempt == 2:
+                    raise
+        raise AssertionError("unreachable")
+
+    def files(self, table: str, project: str, days: Sequence[date]) -> list[str]:
+        """Addresses of the Parquet files that now hold these days. Partition columns are in the
+        path (`day=2026-01-31`), not in the files."""
+        listed = self._listed(table)
+        return [file for day in days for file in listed.get((project, day), ())]
+
+    def days(self, table: str, project: str) -> list[date]:
+        """The days that hold rows, in order."""
+        return sorted(day for held, day in self._listed(table) if held == project)
+
+    def exists(self, table: str) -> bool:
+        """Whether the table was ever written."""
+        return self.delta(table) is not None
+
+    def delta(self, table: str) -> DeltaTable | None:
+        """The table at its newest version; None before its first write."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+
+        with self._lock:
+            known = self._tables.get(table)
+            try:
+                if known is not None:
+                    known.update_incremental()
+                    return known
+                self._tables[table] = DeltaTable(
+                    self._uri(table), storage_options=self.storage_options
+                )
+            except TableNotFoundError:
+                self.forget(table)
+                return None
+            except DeltaError:
+                if known is None:
+                    raise
+                # Its log was cleaned under the cached version: open it anew.
+                self.forget(table)
+                return self.delta(table)
+            return self._tables[table]
+
+    def forget(self, table: str) -> None:
+        """Drops what is cached of a table."""
+        with self._lock:
+            self._tables.pop(table, None)
+            self._files.pop(table, None)
+
+    def _listed(self, table: str) -> Files:
+        with self._lock:
+            delta = self.delta(table)
+            if delta is None:
+                return {}
+            version = delta.version()
+            if self._files.get(table, (-1,))[0] != version:
+                self._files[table] = (version, _list(delta, self._uri(table), self.is_local))
+            return self._files[table][1]
+
+    def _read_files(
+        self, table: str, project: str, days: Sequence[date], wanted: pa.Schema
+    ) -> pa.Table:
+        import pyarrow.parquet as pq
+
+        listed = self._listed(table)
+        inside = [name for name in wanted.names if name not in schema.PARTITION]
+        tables = []
+        for day in days:
+            for file in listed.get((project, day), ()):
+                with pq.ParquetFile(file) as parquet:
+                    # Without one column the number of rows would be lost.
+                    rows = parquet.read(inside or [schema.TABLES[table].names[2]])
+                rows = _with_partition(rows, project, day)
+                tables.append(rows.select(wanted.names).cast(wanted))
+        return pa.concat_tables(tables) if tables else wanted.empty_table()
+
+    def _read_remote(
+        self, table: str, project: str, days: Sequence[date], names: list[str]
+    ) -> pa.Table:
+        delta = self.delta(table)
         if delta is None or not days:
             return schema.empty(table).select(names)
-        rows = delta.to_pyarrow_table(
+        return delta.to_pyarrow_table(
             columns=names,
             partitions=[
                 ("project_id", "=", project),
                 ("day", "in", [day.isoformat() for day in days]),
             ],
         )
-        wanted = pa.schema([schema.TABLES[table].field(name) for name in names])
-        return rows.cast(wanted)
-
-    def files(self, table: str, project: str, days: Sequence[date]) -> list[str]:
-        """Addresses of the Parquet files that now hold these days. Partition columns are in the
-        path (`day=2026-01-31`), not in the files."""
-        delta = self._open(table)
-        if delta is None or not days:
-            return []
-        return delta.file_uris(
-            partition_filters=[
-                ("project_id", "=", project),
-                ("day", "in", [day.isoformat() for day in days]),
-            ]
-        )
-
-    def days(self, table: str, project: str) -> list[date]:
-        """The days that hold rows, in order."""
-        delta = self._open(table)
-        if delta is None:
-            return []
-        return sorted(
-            {
-                date.fromisoformat(part["day"])
-                for part in delta.partitions()
-                if part["project_id"] == project
-            }
-        )
-
-    def _open(self, table: str) -> DeltaTable | None:
-        from deltalake import DeltaTable
-        from deltalake.exceptions import TableNotFoundError
-
-        try:
-            return DeltaTable(self._uri(table), storage_options=self.storage_options)
-        except TableNotFoundError:
-            return None
 
     def _uri(self, table: str) -> str:
         return f"{self.url.rstrip('/')}/{table}"
 
 
+def _list(delta: DeltaTable, uri: str, local: bool) -> Files:
+    actions = pa.table(delta.get_add_actions(flatten=True))
+    files: Files = {}
+    for path, project, day in zip(
+        actions["path"].to_pylist(),
+        actions["partition.project_id"].to_pylist(),
+        actions["partition.day"].to_pylist(),
+        strict=True,
+    ):
+        key = (project or "", day if isinstance(day, date) else date.fromisoformat(day))
+        # The log escapes a path once; a local file is found under its own name.
+        files.setdefault(key, []).append(f"{uri}/{unquote(path) if local else path}")
+    return files
+
+
+def _batches(
+    parts: Iterable[pa.Table], target: pa.Schema, project: str, day: date
+) -> Iterator[pa.RecordBatch]:
+    for rows in parts:
+        whole = _with_partition(rows, project, day).select(target.names).cast(target)
+        yield from whole.to_batches()
+
+
 def _with_partition(rows: pa.Table, project: str, day: date) -> pa.Table:
     rows = rows.drop_columns([name for name in schema.PARTITION if name in rows.column_names])
     return rows.append_column(
-        "project_id", pa.repeat(pa.scalar(project), rows.num_rows)
+        "project_id", pa.repeat(pa.scalar(project, pa.string()), rows.num_rows)
     ).append_column("day", pa.repeat(pa.scalar(day, pa.date32()), rows.num_rows))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 import pandas as pd
 
 from llmops_jobs.errors import ConfigError, SourceError
-from llmops_jobs.langfuse.settings import Project
+from llmops_jobs.langfuse.settings import Project, SourceSettings
 from llmops_jobs.store import Database
 
 
@@ -23,6 +24,9 @@ class ProjectKeys:
     base_url: str
     public_key: str
     secret_key: str = field(repr=False)
+    organization: str = ""  # shares one rate limit; '' = all projects of the server
+    retention_days: int | None = None  # of the source; None = unlimited
+    source: SourceSettings = field(default_factory=SourceSettings)
 
     @property
     def fingerprint(self) -> str:
@@ -37,18 +41,27 @@ def keys_of(project: Project, environ: Mapping[str, str] = os.environ) -> Projec
     """
     names = (project.base_url_env, project.public_key_env, project.secret_key_env)
     missing = [name for name in names if not environ.get(name)]
+    if missing and project.source.kind != "api" and project.id and not project.source.top_up:
+        return ProjectKeys(project.id, project.name, "", "", "", source=project.source)
     if missing:
         raise ConfigError(
             f"project {project.name}: set {', '.join(missing)} in the environment "
             "(or run `llmops demo` for a stand-in Langfuse)"
         )
     base_url, public_key, secret_key = (environ[name].strip() for name in names)
+    if not base_url.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"{project.base_url_env}={base_url!r} is no address: write https://cloud.langfuse.com "
+            "or the address of your own server"
+        )
     return ProjectKeys(
         id=project.id or "",
         name=project.name,
         base_url=base_url.rstrip("/"),
         public_key=public_key,
         secret_key=secret_key,
+        organization=project.organization,
+        source=project.source,
     )
 
 
@@ -58,48 +71,61 @@ def resolve(projects: Sequence[Project], database: Database) -> list[ProjectKeys
     An id that is not in the configuration is asked of the server once and then remembered.
     """
     known = database.table("project")
-    ids = dict(zip(known["key_hash"], known["project_id"], strict=True))
+    rows = {row["key_hash"]: row for row in known.to_dict("records")}
     resolved = []
     for project in projects:
         keys = keys_of(project)
-        project_id = keys.id or ids.get(keys.fingerprint)
-        if not project_id:
-            project_id = _ask(keys, database)
-        resolved.append(
-            ProjectKeys(project_id, keys.name, keys.base_url, keys.public_key, keys.secret_key)
-        )
+        row = rows.get(keys.fingerprint)
+        if row is not None:
+            retention = row["retention_days"]
+            keys = replace(
+                keys,
+                id=keys.id or row["project_id"],
+                organization=keys.organization or row["organization"],
+                retention_days=None if pd.isna(retention) else int(retention),
+            )
+        resolved.append(keys if keys.id else _ask(keys, database))
     return resolved
 
 
-def _ask(keys: ProjectKeys, database: Database) -> str:
-    import httpx
+def _ask(keys: ProjectKeys, database: Database) -> ProjectKeys:
+    """Asks the server which project the keys belong to, and remembers what it says."""
+    from llmops_jobs.langfuse.client import Client, Patience, server_version
 
+    # Somebody waits for this answer: a server that is not there is told within seconds.
+    with Client(keys, patience=Patience(tries=3)) as client:
+        version = server_version(client)
+        answer = client.json("/api/public/projects")
     try:
-        answer = httpx.get(
-            f"{keys.base_url}/api/public/projects",
-            auth=(keys.public_key, keys.secret_key),
-            timeout=30,
-        )
-        answer.raise_for_status()
-        project_id = str(answer.json()["data"][0]["id"])
-    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        found = answer["data"][0]
+        project_id = str(found["id"])
+    except (LookupError, TypeError) as error:
         raise SourceError(
-            f"{keys.base_url} did not say which project the keys belong to: {error}"
+            f"{keys.base_url} did not say which project the keys belong to: use a project's keys, "
+            "not an organization's"
         ) from error
+    organization = found.get("organization") or {}
+    asked = replace(
+        keys,
+        id=project_id,
+        organization=keys.organization or str(organization.get("id") or ""),
+        retention_days=found.get("retentionDays") or None,
+    )
     database.upsert(
         "project",
         pd.DataFrame(
             [
                 {
-                    "project_id": project_id,
-                    "name": keys.name,
-                    "key_hash": keys.fingerprint,
-                    "base_url": keys.base_url,
-                    "server_version": "",
-                    "retention_days": None,
-                    "seen_at": None,
+                    "project_id": asked.id,
+                    "name": asked.name,
+                    "key_hash": asked.fingerprint,
+                    "base_url": asked.base_url,
+                    "organization": asked.organization,
+                    "server_version": version,
+                    "retention_days": asked.retention_days,
+                    "seen_at": datetime.now(UTC),
                 }
             ]
-        ),
+        ).astype(object),
     )
-    return project_id
+    return asked

@@ -1,0 +1,265 @@
+"""One day of one source -> the lake and the record of the pull, in an order that a crash cannot
+turn into a wrong answer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from llmops_jobs import days
+from llmops_jobs.lake import Lake
+from llmops_jobs.langfuse.raw import Reject
+from llmops_jobs.store import Database
+
+# A day of more rows than this is kept on disk while it is read, and finished in parts by trace.
+SPILL_ROWS: Final = 200_000
+_PARTS: Final = 32
+# Columns that move without meaning: a row that only they distinguish has not changed.
+_RESTLESS: Final = ("created_at", "updated_at")
+# When the nightly run pulls a day for the first time: rows written later are late.
+DUE: Final = timedelta(hours=1, minutes=30)
+
+
+@dataclass
+class Landed:
+    """What one pull of one day did."""
+
+    project: str
+    day: date
+    source: str  # observations or scores
+    rows: int = 0
+    pages: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    duplicates: int = 0
+    late_rows: int = 0
+    doubtful: int = 0
+    rejects: dict[str, Reject] = field(default_factory=dict)
+    changed: bool = False
+
+    @property
+    def quarantined(self) -> int:
+        return len(self.rejects)
+
+    def figures(self) -> dict[str, float]:
+        """What the asset's page plots."""
+        return {
+            "dagster/row_count": self.rows,
+            "pages": self.pages,
+            "megabytes": round(self.bytes / 1e6, 3),
+            "seconds": round(self.seconds, 3),
+            "duplicates": self.duplicates,
+            "late_rows": self.late_rows,
+            "quarantined": self.quarantined,
+            "doubtful": self.doubtful,
+            "rewritten": int(self.changed),
+        }
+
+
+class Gathered:
+    """The drafts of one day, in memory up to SPILL_ROWS and on disk beyond, cut by trace."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._tables: list[pa.Table] = []
+        self._rows = 0
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._writers: dict[int, Any] = {}
+
+    def add(self, rows: pa.Table) -> None:
+        self._tables.append(rows)
+        self._rows += rows.num_rows
+        if self._rows > SPILL_ROWS:
+            self._spill()
+
+    def parts(self) -> Iterator[pa.Table]:
+        """The day in parts that no key is divided over; one part where it fits in memory."""
+        if self._folder is None:
+            if self._tables:
+                yield pa.concat_tables(self._tables)
+            return
+        self._spill()
+        for writer in self._writers.values():
+            writer.close()
+        import pyarrow.ipc as ipc
+
+        for part in sorted(self._writers):
+            with pa.memory_map(str(self._file(part))) as mapped:
+                yield ipc.open_stream(mapped).read_all()
+
+    def close(self) -> None:
+        self._tables.clear()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _spill(self) -> None:
+        import pyarrow.ipc as ipc
+
+        if not self._tables:
+            return
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="llmops-day-")
+        rows = pa.concat_tables(self._tables)
+        self._tables, self._rows = [], 0
+        part_of = pa.array(_part_numbers(rows[self._key]), pa.int32())
+        for part in range(_PARTS):
+            chosen = rows.filter(pc.equal(part_of, part))
+            if part not in self._writers:
+                self._writers[part] = ipc.new_stream(str(self._file(part)), rows.schema)
+            self._writers[part].write_table(chosen)
+        self._rows = SPILL_ROWS // 2  # so that the next spill comes after half as many rows
+
+    def _file(self, part: int) -> Path:
+        assert self._folder is not None
+        return Path(self._folder.name) / f"{part}.arrow"
+
+
+def _part_numbers(keys: pa.ChunkedArray) -> list[int]:
+    """The same part for the same key in every process: by the key's bytes, not by `hash`."""
+    import zlib
+
+    return [zlib.crc32(key.encode("utf-8", "replace")) % _PARTS for key in keys.to_pylist()]
+
+
+def land(
+    lake: Lake,
+    database: Database,
+    landed: Landed,
+    gathered: Gathered,
+    finish: Callable[[pa.Table], tuple[pa.Table, int]],
+    *,
+    now: datetime | None = None,
+) -> Landed:
+    """Finishes the gathered rows, replaces the day where it changed, and records the pull."""
+    started = time.perf_counter()
+    before = database.table("pull", landed.project, landed.day, landed.day, source=landed.source)
+    first = before["first_pulled_at"].iloc[0] if len(before) else None
+    due = min(first or datetime.now(UTC), days.end_of(landed.day) + DUE)
+    digest = hashlib.blake2b(digest_size=16)
+
+    def finished() -> Iterator[pa.Table]:
+        for part in gathered.parts():
+            rows, duplicates = finish(part)
+            landed.duplicates += duplicates
+            landed.rows += rows.num_rows
+            landed.late_rows += _count(pc.greater(rows["created_at"], pa.scalar(due, _TIME)))
+            if "usage_issue" in rows.column_names:
+                landed.doubtful += _count(pc.not_equal(rows["usage_issue"], ""))
+            _digest(digest, rows)
+            yield rows
+
+    old_hash = before["content_hash"].iloc[0] if len(before) else ""
+    single = _single(finished())
+    if isinstance(single, pa.Table):
+        landed.changed = digest.hexdigest() != old_hash
+        if landed.changed:
+            _record(database, landed, "", before, now)
+            lake.replace_day(landed.source, landed.project, landed.day, single)
+    else:
+        landed.changed = True
+        _record(database, landed, "", before, now)
+        lake.replace_day(landed.source, landed.project, landed.day, single)
+    landed.seconds += time.perf_counter() - started
+    # Last: a crash before this leaves no hash, and so nothing that could pass for unchanged.
+    _record(database, landed, digest.hexdigest(), before, now)
+    quarantine(database, landed)
+    return landed
+
+
+def _single(parts: Iterator[pa.Table]) -> pa.Table | Iterable[pa.Table]:
+    """The only part, or all of them as they come."""
+    import itertools
+
+    head = list(itertools.islice(parts, 2))
+    return head[0] if len(head) == 1 else itertools.chain(head, parts)
+
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+def _count(mask: pa.ChunkedArray) -> int:
+    return int(pc.sum(mask).as_py() or 0)
+
+
+def _digest(digest: Any, rows: pa.Table) -> None:
+    """Adds rows in their order. Equal values give equal bytes however the columns are chunked:
+    what lies under a null is overwritten, and each column is written anew without offsets."""
+    kept = [name for name in rows.column_names if name not in _RESTLESS]
+    columns = {}
+    for name in kept:
+        column = rows[name]
+        if column.null_count:
+            columns[f"{name}?"] = pc.is_null(column)
+            column = pc.fill_null(column, _blank(column.type))
+        columns[name] = pa.concat_arrays(column.chunks)
+    digest.update(rows.num_rows.to_bytes(8, "little"))
+    with pa.BufferOutputStream() as sink:
+        table = pa.table(columns)
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table.combine_chunks())
+        digest.update(sink.getvalue())
+
+
+def _blank(kind: pa.DataType) -> pa.Scalar:
+    if pa.types.is_list(kind):
+        return pa.scalar([], kind)
+    if pa.types.is_string(kind):
+        return pa.scalar("", kind)
+    return (
+        pa.scalar(0, pa.int64()).cast(kind) if not pa.types.is_boolean(kind) else pa.scalar(False)
+    )
+
+
+def _record(
+    database: Database, landed: Landed, digest: str, before: pd.DataFrame, now: datetime | None
+) -> None:
+    at = now or datetime.now(UTC)
+    first = before["first_pulled_at"].iloc[0] if len(before) else at
+    database.upsert(
+        "pull",
+        pd.DataFrame(
+            [
+                {
+                    "project_id": landed.project,
+                    "day": landed.day,
+                    "source": landed.source,
+                    "rows": landed.rows,
+                    "pages": landed.pages,
+                    "bytes": landed.bytes,
+                    "seconds": round(landed.seconds, 3),
+                    "duplicates": landed.duplicates,
+                    "late_rows": landed.late_rows,
+                    "quarantined": landed.quarantined,
+                    "doubtful": landed.doubtful,
+                    "content_hash": digest,
+                    "first_pulled_at": first,
+                    "pulled_at": at,
+                    "stale": False,
+                }
+            ]
+        ),
+    )
+
+
+def quarantine(database: Database, landed: Landed) -> None:
+    """Replaces the refused rows of the day."""
+    window = {"project_id": landed.project, "day": landed.day, "source": landed.source}
+    rows = pd.DataFrame(
+        [
+            {"row_id": key, "reason": reject.reason[:500], "excerpt": reject.excerpt}
+            for key, reject in sorted(landed.rejects.items())
+        ],
+        columns=["row_id", "reason", "excerpt"],
+    )
+    database.replace("quarantine", window, rows)

@@ -1,0 +1,198 @@
+"""What is read out of an observation's metadata: provider, asked model, finish reason, tools.
+
+Metadata comes flat (`attributes.gen_ai.system`) or nested (`{"attributes": {...}}`), its strings
+often as JSON inside JSON and cut at 200 characters; each key that is looked for is listed here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+PROVIDER_KEYS: Final = (
+    "gen_ai.provider.name",
+    "gen_ai.system",
+    "llm.provider",
+    "llm.system",
+    "ai.model.provider",
+    "ls_provider",
+    "provider",
+)
+REQUEST_MODEL_KEYS: Final = ("gen_ai.request.model", "request_model", "ls_model_name")
+FINISH_KEYS: Final = (
+    "gen_ai.response.finish_reasons",
+    "gen_ai.response.finish_reason",
+    "ai.response.finishReason",
+    "gen_ai.completion.0.finish_reason",
+    "finish_reasons",
+    "finish_reason",
+    "stop_reason",
+)
+TOOL_KEYS: Final = ("tool_call_names", "tool_names", "tools", "gen_ai.tool.name")
+
+# Other spellings of a provider -> the well-known name of the GenAI conventions (1.4x).
+_PROVIDERS: Final = {
+    "azure": "azure.ai.openai",
+    "az.ai.openai": "azure.ai.openai",
+    "azure_openai": "azure.ai.openai",
+    "az.ai.inference": "azure.ai.inference",
+    "bedrock": "aws.bedrock",
+    "amazon_bedrock": "aws.bedrock",
+    "aws": "aws.bedrock",
+    "vertex_ai": "gcp.vertex_ai",
+    "vertexai": "gcp.vertex_ai",
+    "google_vertexai": "gcp.vertex_ai",
+    "gemini": "gcp.gemini",
+    "google": "gcp.gemini",
+    "google_genai": "gcp.gemini",
+    "google.generative-ai": "gcp.gemini",
+    "gcp.gen_ai": "gcp.gen_ai",
+    "xai": "x_ai",
+    "mistral": "mistral_ai",
+    "mistralai": "mistral_ai",
+    "chatopenai": "openai",
+    "chatanthropic": "anthropic",
+}
+# A model's name -> who serves it, when nothing else says so. First match wins.
+_BY_MODEL: Final = tuple(
+    (re.compile(pattern), provider)
+    for pattern, provider in (
+        (r"^(us|eu|apac|global|jp|au)\.(anthropic|amazon|meta|mistral|cohere)\.", "aws.bedrock"),
+        (r"^(anthropic|amazon|meta|mistral|cohere|ai21)\.|^arn:aws", "aws.bedrock"),
+        (r"^projects/.*publishers/|^publishers/", "gcp.vertex_ai"),
+        (r"(^|/)(gpt-|chatgpt|o[1345](-|$)|text-embedding-|davinci|whisper|tts-|dall-e)", "openai"),
+        (r"(^|/)claude", "anthropic"),
+        (r"(^|/)(models/)?(gemini|gemma|text-embedding-00|embedding-00)", "gcp.gemini"),
+        (r"(^|/)(mistral|mixtral|codestral|ministral|pixtral|magistral|devstral)", "mistral_ai"),
+        (r"(^|/)(command|embed-(english|multilingual)|rerank-)", "cohere"),
+        (r"(^|/)deepseek", "deepseek"),
+        (r"(^|/)grok", "x_ai"),
+        (r"(^|/)sonar", "perplexity"),
+        (r"(^|/)(granite|ibm)", "ibm.watsonx.ai"),
+    )
+)
+
+
+class Reader:
+    """Reads chosen keys, and the keys that the tenant rules name, from metadata JSON."""
+
+    def __init__(self, tenant_keys: Sequence[str] = ()) -> None:
+        self._tenant_keys = tuple(tenant_keys)
+        names = [*PROVIDER_KEYS, *REQUEST_MODEL_KEYS, *FINISH_KEYS, *TOOL_KEYS, *tenant_keys]
+        wanted = dict.fromkeys(["attributes", *names, *(f"attributes.{n}" for n in names)])
+        self._fields = {name: f"f{number}" for number, name in enumerate(wanted)}
+        kind = msgspec.defstruct(
+            "Metadata",
+            [(field, Any, None) for field in self._fields.values()],
+            rename={field: name for name, field in self._fields.items()},
+            gc=False,
+        )
+        self._decode = msgspec.json.Decoder(kind).decode
+
+    def read(self, text: str | None) -> tuple[str, str, str, str, dict[str, str]]:
+        """(provider, request model, finish reason, tool names as JSON, tenant key -> value)."""
+        if not text or text == "{}":
+            return "", "", "", "[]", {}
+        try:
+            found = self._decode(text)
+        except (msgspec.MsgspecError, UnicodeError):
+            return "", "", "", "[]", {}
+        tenants = {key: self._first(found, (key,)) for key in self._tenant_keys}
+        return (
+            provider_name(self._first(found, PROVIDER_KEYS)),
+            self._first(found, REQUEST_MODEL_KEYS),
+            self._first(found, FINISH_KEYS),
+            json.dumps(sorted(self._tools(found))),
+            {key: value for key, value in tenants.items() if value},
+        )
+
+    def _get(self, found: Any, name: str) -> Any:
+        value = getattr(found, self._fields[name])
+        if value is None:
+            value = getattr(found, self._fields[f"attributes.{name}"])
+        if value is None:
+            attributes = getattr(found, self._fields["attributes"])
+            if isinstance(attributes, Mapping):
+                value = attributes.get(name)
+        return value
+
+    def _first(self, found: Any, names: Sequence[str]) -> str:
+        for name in names:
+            text = plain(self._get(found, name))
+            if text:
+                return text
+        return ""
+
+    def _tools(self, found: Any) -> set[str]:
+        names: set[str] = set()
+        for key in TOOL_KEYS:
+            value = self._get(found, key)
+            if value is not None:
+                names |= _names(value)
+        return names
+
+
+def plain(value: Any) -> str:
+    """A metadata value as plain text: JSON inside JSON undone, the first of a list, '' for none."""
+    if value is None or isinstance(value, Mapping):
+        return ""
+    if isinstance(value, list):
+        return plain(value[0]) if value else ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str):
+        return str(value)
+    if value[:1] in '"[':
+        try:
+            return plain(json.loads(value))
+        except ValueError:
+            return value.strip('"')  # cut at 200 characters, so its closing quote is gone
+    return value
+
+
+def _names(value: Any) -> set[str]:
+    if isinstance(value, str):
+        if value[:1] in '["{':
+            try:
+                return _names(json.loads(value))
+            except ValueError:
+                return set()
+        return {value} if value else set()
+    if isinstance(value, Mapping):
+        inner = value.get("name") or value.get("function")
+        return _names(inner) if inner else set()
+    if isinstance(value, list):
+        return set().union(*(_names(item) for item in value)) if value else set()
+    return set()
+
+
+@lru_cache(maxsize=1024)
+def provider_name(text: str) -> str:
+    """The well-known name of a provider: `openai.chat` -> `openai`, `xai` -> `x_ai`."""
+    name = text.strip().lower()
+    if name in _PROVIDERS:
+        return _PROVIDERS[name]
+    for suffix in (".chat", ".responses", ".completion", ".embedding", ".messages"):
+        if name.endswith(suffix):
+            return provider_name(name.removesuffix(suffix))
+    return name
+
+
+def short_model(model: str) -> str:
+    """A model's name without the path that Vertex and the Gemini API put before it."""
+    return re.sub(r"^(projects/.*/)?(publishers/[^/]+/)?models/", "", model)
+
+
+@lru_cache(maxsize=4096)
+def provider_of_model(model: str) -> str:
+    """Who most likely serves a model of this name; '' when the name does not tell."""
+    name = model.lower()
+    for pattern, provider in _BY_MODEL:
+        if pattern.search(name):
+            return provider
+    return ""

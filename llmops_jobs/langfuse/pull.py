@@ -1,0 +1,179 @@
+"""The pull: days of a project from its source into the lake.
+
+Days are fetched side by side and landed one after the other in their order, so that a year of
+backfill keeps one page-bound pace and a failure leaves every landed day whole.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+
+from llmops_jobs.deployment import Deployment
+from llmops_jobs.langfuse import score_rows, traces
+from llmops_jobs.langfuse.landing import Gathered, Landed, land
+from llmops_jobs.langfuse.project import ProjectKeys
+from llmops_jobs.langfuse.raw import Batch, Reject, Source
+from llmops_jobs.langfuse.rows import Normaliser
+from llmops_jobs.langfuse.sources import open_source
+
+log = logging.getLogger(__name__)
+
+Rows = Callable[[pa.Table, date], tuple[pa.Table, list[Reject]]]
+
+
+def pull_observations(
+    deployment: Deployment, project: ProjectKeys, wanted: Sequence[date]
+) -> Iterator[Landed]:
+    """Pulls and lands observations, day by day; yields what was done as each day is landed.
+
+    Raises SourceError when a day cannot be read to its end; that day is left as it was.
+    """
+    normaliser = Normaliser(deployment.settings.dimensions, project.id)
+    with closing(open_source(deployment, project)) as source:
+        yield from _pull(
+            deployment, project, "observations", wanted,
+            source.observations, normaliser.rows, traces.finish, "trace_id",
+        )  # fmt: skip
+
+
+def pull_scores(
+    deployment: Deployment, project: ProjectKeys, wanted: Sequence[date]
+) -> Iterator[Landed]:
+    """Pulls and lands scores, likewise."""
+
+    def rows(raw: pa.Table, day: date) -> tuple[pa.Table, list[Reject]]:
+        return score_rows.score_rows(raw, day, project.id)
+
+    with closing(open_source(deployment, project)) as source:
+        yield from _pull(
+            deployment, project, "scores", wanted,
+            source.scores, rows, score_rows.finish, "score_id",
+        )  # fmt: skip
+
+
+def _pull(
+    deployment: Deployment,
+    project: ProjectKeys,
+    name: str,
+    wanted: Sequence[date],
+    fetch: Callable[[date], Iterator[Batch]],
+    rows: Rows,
+    finish: Callable[[pa.Table], tuple[pa.Table, int]],
+    key: str,
+) -> Iterator[Landed]:
+    def gather(day: date) -> tuple[Landed, Gathered]:
+        started = time.perf_counter()
+        landed, gathered = Landed(project.id, day, name), Gathered(key)
+        try:
+            for batch in fetch(day):
+                landed.pages += batch.pages
+                landed.bytes += batch.bytes
+                good, refused = rows(batch.rows, day)
+                landed.rejects |= {r.row_id: r for r in (*batch.rejects, *refused)}
+                gathered.add(good)
+        except BaseException:
+            gathered.close()
+            raise
+        landed.seconds = time.perf_counter() - started
+        return landed, gathered
+
+    progress = Progress(name, project.name, len(wanted))
+    for landed, gathered in _ahead(gather, wanted, deployment.settings.ingest.parallel):
+        with closing(gathered):
+            done = land(deployment.lake, deployment.database, landed, gathered, finish)
+        progress.add(done)
+        yield done
+
+
+def _ahead(
+    work: Callable[[date], tuple[Landed, Gathered]], wanted: Sequence[date], ahead: int
+) -> Iterator[tuple[Landed, Gathered]]:
+    """`work` of every day, in order, at most `ahead` days side by side."""
+    if len(wanted) == 1:
+        yield work(wanted[0])
+        return
+    running: deque[Future[tuple[Landed, Gathered]]] = deque()
+    with ThreadPoolExecutor(ahead, thread_name_prefix="days") as pool:
+        try:
+            for day in wanted:
+                running.append(pool.submit(work, day))
+                if len(running) >= ahead:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for future in running:
+                future.cancel()
+                future.add_done_callback(_discard)
+
+
+def _discard(future: Future[Any]) -> None:
+    """Frees what a day that nobody will land has gathered."""
+    if not future.cancelled() and future.exception() is None:
+        future.result()[1].close()
+
+
+class Progress:
+    """Tells the log how far a pull is: rows, pages, rate, time left. A line every ten seconds."""
+
+    def __init__(
+        self, name: str, project: str, total: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.name, self.project, self.total = name, project, total
+        self.days = self.rows = self.pages = self.bytes = 0
+        self._clock = clock
+        self._started = self._told = clock()
+
+    def add(self, landed: Landed) -> None:
+        self.days += 1
+        self.rows += landed.rows
+        self.pages += landed.pages
+        self.bytes += landed.bytes
+        now = self._clock()
+        if now - self._told >= 10 or (self.days == self.total and self.total > 1):
+            self._told = now
+            log.info("%s", self.line(now))
+
+    def line(self, now: float) -> str:
+        spent = max(now - self._started, 1e-9)
+        left = spent / max(self.days, 1) * (self.total - self.days)
+        return (
+            f"{self.project}: {self.name} {self.days}/{self.total} days, {self.rows:,} rows in "
+            f"{self.pages:,} pages ({self.rows / spent:,.0f} rows/s), {_duration(left)} left"
+        )
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
+
+
+def fetch_text(source: Source, wanted: pa.Table, longest: int) -> pa.Table:
+    """Input, output and metadata of chosen observations, each cut to `longest` characters.
+
+    `wanted`: trace_id, observation_id, start_time. The result has the same keys and `input`,
+    `output`, `metadata`; observations that the source no longer has are missing.
+    """
+    import pyarrow.compute as pc
+
+    texts = source.texts(wanted) if wanted.num_rows else None
+    if texts is None:
+        from llmops_jobs.langfuse.api import TEXTS
+
+        return TEXTS.empty_table()
+    for name in ("input", "output", "metadata"):
+        cut = pc.utf8_slice_codeunits(texts[name], 0, longest)
+        texts = texts.set_column(texts.column_names.index(name), name, cut)
+    return texts

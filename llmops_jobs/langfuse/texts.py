@@ -1,0 +1,77 @@
+"""The second tier: input and output of the observations that evaluation reads, day by day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+
+from llmops_jobs.deployment import Deployment
+from llmops_jobs.lake import schema
+from llmops_jobs.langfuse.project import ProjectKeys
+from llmops_jobs.langfuse.pull import fetch_text
+from llmops_jobs.langfuse.sources import open_source
+
+_PAIR = ("trace_id", "observation_id")
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What was done for one day: how many texts were chosen, held already, fetched, not found."""
+
+    day: date
+    chosen: int
+    held: int
+    fetched: int
+    missing: int
+
+    def figures(self) -> dict[str, float]:
+        """What the asset's page plots."""
+        rows = self.held + self.fetched
+        return {"dagster/row_count": rows, "fetched": self.fetched, "missing": self.missing}
+
+
+def pull_texts(
+    deployment: Deployment, project: ProjectKeys, wanted: Sequence[date]
+) -> Iterator[Texts]:
+    """Fetches the texts that `evals.sampling` chooses. Texts held already are not fetched again;
+    texts of observations that are no longer chosen are dropped with the day's replacement."""
+    from llmops_jobs.evals.sampling import choose_texts
+
+    settings = deployment.settings
+    lake = deployment.lake
+    with closing(open_source(deployment, project)) as source:
+        for day in wanted:
+            observations = lake.read_day("observations", project.id, day)
+            chosen = choose_texts(
+                observations,
+                lake.read_day("scores", project.id, day),
+                settings.ingest.texts_per_day,
+                settings.ingest.text_seed,
+            )
+            held = lake.read_day("observation_text", project.id, day)
+            old = held.select([*_PAIR, "input", "output", "metadata"])
+            starts = observations.select([*_PAIR, "start_time"])
+            todo = chosen.join(old.select(_PAIR), keys=list(_PAIR), join_type="left anti")
+            asked = todo.select(_PAIR).join(starts, keys=list(_PAIR), join_type="inner")
+            new = fetch_text(source, asked, settings.ingest.longest_text)
+            rows = chosen.join(
+                pa.concat_tables([old, new]).combine_chunks(), keys=list(_PAIR), join_type="inner"
+            ).sort_by([(name, "ascending") for name in _PAIR])
+            if todo.num_rows or rows.num_rows != held.num_rows:
+                lake.replace_day("observation_text", project.id, day, _typed(rows))
+            yield Texts(
+                day,
+                chosen.num_rows,
+                chosen.num_rows - todo.num_rows,
+                new.num_rows,
+                todo.num_rows - new.num_rows,
+            )
+
+
+def _typed(rows: pa.Table) -> pa.Table:
+    wanted = [f for f in schema.OBSERVATION_TEXT if f.name not in schema.PARTITION]
+    return rows.select([field.name for field in wanted]).cast(pa.schema(wanted))
