@@ -1,1 +1,75 @@
-"""The group `quality`."""
+"""The group `quality`: scores of the answers, the estimate anchored on people, drift."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import dagster as dg
+
+from assets._daily import add_day_metadata, daily_asset, each_day
+from llmops_jobs.resources import DeploymentResource
+
+
+@daily_asset(
+    group="quality",
+    deps=["observations", "observation_text"],
+    kinds={"python", "sqlite"},
+    table="score",
+    description="Every scorer's verdict on the calls whose text was read.",
+)
+def score(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.evals.measure import score_day
+
+    for home, project, day in each_day(context, deployment):
+        scored = score_day(home.lake, home.database, project, day, home.settings.evals)
+        add_day_metadata(
+            context,
+            day,
+            {
+                "dagster/row_count": sum(scored.statuses.values()),
+                "calls": scored.calls,
+                **{status: scored.statuses[status] for status in ("ok", "skipped", "error")},
+                **{f"failed {name}": n for name, n in scored.failures.items() if n},
+            },
+        )
+
+
+@daily_asset(
+    group="quality",
+    deps=["score", "scores", "observations"],
+    kinds={"python", "sqlite"},
+    table="quality_daily",
+    description="Share of good answers with its interval, anchored on people where they label.",
+)
+def quality_daily(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.evals.quality import quality_day
+
+    for home, project, day in each_day(context, deployment):
+        windows = quality_day(home.lake, home.database, project, day, home.settings.evals)
+        total = windows[(windows["scope"] == "total") & (windows["window_days"] == 1)]
+        shown = total[total["estimate"].notna()]
+        add_day_metadata(
+            context,
+            day,
+            {
+                "dagster/row_count": len(windows),
+                "labels": int(total["n_human"].sum()),
+                **dict(zip(shown["metric"], shown["estimate"].astype(float), strict=True)),
+            },
+        )
+
+
+@dg.asset_check(asset="score", description="No scorer broke on the calls of the run.")
+def scorers_did_not_break(
+    context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
+) -> dg.AssetCheckResult:
+    from llmops_jobs.evals.checks import broken_scorers
+
+    days = [date.fromisoformat(key) for key in context.partition_keys]
+    broken = broken_scorers(deployment.open().database, days)
+    return dg.AssetCheckResult(
+        passed=not broken,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(broken[:5]) or "none did",
+        metadata={"scorers": len(broken)},
+    )

@@ -1,9 +1,75 @@
-"""Configuration of scorers and of the judge."""
+"""Configuration of scorers, of the judge, and of what people's labels mean."""
 
 from __future__ import annotations
+
+from decimal import Decimal
+
+from pydantic import Field, model_validator
 
 from llmops_jobs.settings import Section
 
 
+class FormatRule(Section):
+    """What answers of a feature or prompt must look like; one scorer `format:NAME` per rule."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]{1,40}$")
+    feature: str = Field("", description="only calls of this feature; '' for all")
+    prompt_name: str = Field("", description="only calls of this prompt; '' for all")
+    must_match: str = Field("", description="regular expression that the answer must contain")
+    must_not_match: str = Field("", description="regular expression that it must not contain")
+    max_words: int | None = Field(None, gt=0)
+    min_words: int | None = Field(None, gt=0)
+    is_json: bool = Field(False, description="the answer must be JSON")
+    json_schema: str | None = Field(None, description="path of a JSON Schema that it must keep")
+
+
+class HumanLabel(Section):
+    """A score that people give in Langfuse, and which of its values pass."""
+
+    score: str = Field(description="name of the score")
+    metric: str = Field("", description="name of the metric; the score's name when empty")
+    passes: tuple[str, ...] = Field((), description="categories that pass")
+    at_least: float | None = Field(None, description="smallest number that passes")
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> HumanLabel:
+        if self.passes and self.at_least is not None:
+            raise ValueError("give passes or at_least, not both")
+        return self
+
+
+class JudgeSettings(Section):
+    """A model that judges answers, behind any OpenAI-compatible endpoint. Off without rubrics."""
+
+    rubrics: tuple[str, ...] = Field((), description="bundled names, or paths of rubric files")
+    anchors: dict[str, str] = Field(
+        {}, description="rubric -> metric that people label; the rubric's own name when absent"
+    )
+    model: str = Field("", description="name that the endpoint knows the judge by")
+    base_url_env: str = Field("LLMOPS_JUDGE_BASE_URL", description="variable with the address")
+    api_key_env: str = Field("LLMOPS_JUDGE_API_KEY", description="variable with the key")
+    calls_per_night: int = Field(200, ge=0)
+    usd_per_night: Decimal = Field(Decimal("1.00"), ge=0)
+    usd_per_million_input: Decimal = Field(Decimal("0.15"), ge=0)
+    usd_per_million_output: Decimal = Field(Decimal("0.60"), ge=0)
+    max_output_tokens: int = Field(400, gt=0)
+    parallel: int = Field(8, ge=1)
+    retries: int = Field(3, ge=0)
+    timeout_s: float = Field(60, gt=0)
+    seed: int = 7
+    canary_calls: int = Field(20, ge=0, description="fixed calls judged again every night")
+    environment: str = Field(
+        "llmops-evaluation", description="Langfuse environment of the judge's own traces"
+    )
+    trace: bool = Field(True, description="trace judge calls to Langfuse")
+
+
 class EvalSettings(Section):
-    scorers: tuple[str, ...] | None = None  # all that are installed
+    scorers: tuple[str, ...] | None = Field(None, description="names; all that are installed")
+    formats: tuple[FormatRule, ...] = ()
+    human_labels: tuple[HumanLabel, ...] = Field(
+        (), description="every BOOLEAN annotation when empty"
+    )
+    judge: JudgeSettings = JudgeSettings()
+    write_back: tuple[str, ...] = Field((), description="scorers whose scores go to Langfuse")
+    seed: int = 20260101

@@ -52,6 +52,45 @@ quality_daily = sa.Table(
     comment="one row per project, day, dimensions and metric",
 )
 
+quality_window = sa.Table(
+    "quality_window",
+    METADATA,
+    project(),
+    day(comment="last day of the window"),
+    sa.Column("window_days", sa.Integer, primary_key=True, comment="1, 7 or 28 days to `day`"),
+    text_key("scope", "total, dimension=value, or prompt=NAME@VERSION"),
+    text_key("metric", "scorer, or what people label"),
+    count("n", "rows scored"),
+    count("n_human", "labels by people in the window"),
+    number("estimate", "share that passes, 0 to 1; null when uncalibrated"),
+    number("low", "lower end of the 95 % interval"),
+    number("high", "upper end of the 95 % interval"),
+    number("raw_judge_rate", "share that passes by the scorer alone, weighted for sampling"),
+    text("method", "wilson, horvitz_thompson, ppi++, uncalibrated"),
+    text("note", "the method in words, with its n"),
+    comment="quality over trailing windows: one row per project, day, window, scope and metric",
+)
+
+quality_sums = sa.Table(
+    "quality_sums",
+    METADATA,
+    project(),
+    day(),
+    text_key("scope", "total, dimension=value, or prompt=NAME@VERSION"),
+    text_key("metric", "scorer, or what people label"),
+    text_key("part", "scored by a rule, predicted by judge or model, labelled by people", 16),
+    count("n", "rows"),
+    number("w", "sum of weights, 1 / inclusion probability"),
+    number("wy", "sum of weight x passed"),
+    number("wf", "sum of weight x predicted"),
+    number("w2", "sum of squared weights"),
+    number("w2_y", "sum of squared weight x passed"),
+    number("w2_f", "sum of squared weight x predicted"),
+    number("w2_yf", "sum of squared weight x passed x predicted"),
+    number("w2_ff", "sum of squared weight x squared prediction"),
+    comment="what the windows are added up from: a week is the sum of its days",
+)
+
 quality_model = sa.Table(
     "quality_model",
     METADATA,
@@ -84,6 +123,22 @@ judge_agreement = sa.Table(
     number("kappa_low", "lower end of the 95 % interval"),
     number("kappa_high", "upper end of the 95 % interval"),
     comment="judge against people, trailing window",
+)
+
+label_pick = sa.Table(
+    "label_pick",
+    METADATA,
+    project(),
+    day(comment="UTC day of the picked observation"),
+    text_key("trace_id", "trace", 64),
+    text_key("observation_id", "observation", 64),
+    text_key("metric", "what people are asked to label"),
+    number("inclusion_probability", "with which it was picked; times its text's own"),
+    text("reason", "estimate (drawn at random) or review (likely to be bad)"),
+    text("queue_id", "Langfuse annotation queue"),
+    text("item_id", "its item there, '' while not written"),
+    instant("picked_at", "when"),
+    comment="one row per call that was put before people",
 )
 
 drift = sa.Table(

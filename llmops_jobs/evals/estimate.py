@@ -1,0 +1,124 @@
+"""Rates with intervals: from weighted samples, from labels, and from labels with a predictor.
+
+Everything is computed from sums over rows, so that a week is the sum of its days. Rates are shares
+that pass, 0 to 1; intervals are 95 % unless `confidence` says otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import astuple, dataclass
+from functools import cache
+
+#: Below this many labelled failures (or passes) the normal approximation under-covers.
+FEW = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    estimate: float
+    low: float
+    high: float
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Sums over rows of a weight w, an outcome y in {0, 1} and a prediction f in [0, 1].
+
+    `w` is 1 / (inclusion probability). The squares are of the weight: w2_yf is the sum of w² y f.
+    """
+
+    n: int = 0
+    w: float = 0.0
+    wy: float = 0.0
+    wf: float = 0.0
+    w2: float = 0.0
+    w2_y: float = 0.0
+    w2_f: float = 0.0
+    w2_yf: float = 0.0
+    w2_ff: float = 0.0
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+
+def wilson(rate: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval (1927) of a rate seen in n rows (n may be an effective size)."""
+    if n <= 0:
+        return 0.0, 1.0
+    z = _normal_quantile(confidence)
+    centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def weighted_rate(rows: Sums, confidence: float = 0.95) -> Interval:
+    """The share of y among all rows of the population, from a sample with known probabilities.
+
+    Hájek's ratio of Horvitz-Thompson totals; Wilson's interval at the effective sample size that
+    the linearised variance implies (Korn & Graubard 1998), which holds near 0 and 1 too.
+    """
+    if rows.n == 0 or rows.w <= 0:
+        return Interval(math.nan, math.nan, math.nan, "horvitz_thompson")
+    rate = min(1.0, max(0.0, rows.wy / rows.w))
+    variance = (rows.w2_y * (1 - 2 * rate) + rate * rate * rows.w2) / rows.w**2
+    size = rows.w**2 / rows.w2
+    if 0 < rate < 1 and variance > 0:
+        size = min(float(rows.n), rate * (1 - rate) / variance)
+    low, high = wilson(rate, size, confidence)
+    equal = math.isclose(rows.w2 * rows.n, rows.w**2, rel_tol=1e-9)
+    return Interval(rate, low, high, "wilson" if equal else "horvitz_thompson")
+
+
+def anchored_rate(labelled: Sums, everything: Sums, confidence: float = 0.95) -> Interval:
+    """The share that people would pass, from few labels and a prediction for every row: PPI++.
+
+    `labelled` sums over the rows that people judged, `everything` over all rows with a prediction
+    (its y is not read). The estimate is mean(f) over everything plus mean(y - f) over the labels,
+    with f scaled by the factor that makes the variance smallest (Angelopoulos, Duchi & Zrnic 2023,
+    arXiv 2311.01453; for a sample within its population this is the regression estimator of
+    double sampling, Cochran 1977, ch. 12). With fewer than FEW labelled failures or passes, or a
+    prediction that says nothing, it is Wilson's interval on the labels alone.
+    """
+    alone = weighted_rate(labelled, confidence)
+    failures = labelled.n * (1 - alone.estimate) if labelled.n else 0
+    passes = labelled.n - failures
+    if labelled.n == 0 or min(failures, passes) < FEW or everything.w <= 0:
+        return Interval(alone.estimate, alone.low, alone.high, "wilson")
+    mean_y, mean_f = labelled.wy / labelled.w, labelled.wf / labelled.w
+    yy = labelled.w2_y * (1 - 2 * mean_y) + mean_y**2 * labelled.w2
+    ff = labelled.w2_ff - 2 * mean_f * labelled.w2_f + mean_f**2 * labelled.w2
+    yf = (
+        labelled.w2_yf
+        - mean_f * labelled.w2_y
+        - mean_y * labelled.w2_f
+        + mean_y * mean_f * labelled.w2
+    )
+    if ff <= 1e-12 * labelled.w2 or yf <= 0:
+        return Interval(alone.estimate, alone.low, alone.high, "wilson")
+    power = yf / ff
+    rest = max(0.0, yy - power * yf)  # of y - power * f
+    # Labels are part of everything: what they know of f is known already.
+    share = min(1.0, (labelled.w2 / labelled.w**2) ** -1 / (everything.w**2 / everything.w2))
+    variance = (share * yy + (1 - share) * rest) / labelled.w**2
+    size = labelled.w**2 / labelled.w2
+    variance *= size / max(1.0, size - 2)  # two means and the power were estimated
+    estimate = mean_y + power * (everything.wf / everything.w - mean_f)
+    half = _t_quantile(confidence, round(max(1.0, size - 2))) * math.sqrt(variance)
+    estimate = min(1.0, max(0.0, estimate))
+    return Interval(estimate, max(0.0, estimate - half), min(1.0, estimate + half), "ppi++")
+
+
+@cache
+def _normal_quantile(confidence: float) -> float:
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf(0.5 + confidence / 2)
+
+
+@cache
+def _t_quantile(confidence: float, degrees: int) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf(0.5 + confidence / 2, degrees))

@@ -1,0 +1,107 @@
+"""Scores one day: every installed scorer over the calls whose text the lake holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import pandas as pd
+
+from llmops_jobs.evals import scorer as scoring
+from llmops_jobs.evals.batch import Batch
+from llmops_jobs.evals.calls import Call, read_calls
+from llmops_jobs.evals.scorer import Score, Scorer
+from llmops_jobs.evals.scorers.formats import format_scorers
+from llmops_jobs.evals.settings import EvalSettings
+from llmops_jobs.lake import Lake
+from llmops_jobs.store import Database
+
+TEXT_COLUMNS = (
+    "trace_id",
+    "observation_id",
+    "input",
+    "output",
+    "metadata",
+    "inclusion_probability",
+)
+ABOUT_COLUMNS = (
+    "trace_id",
+    "observation_id",
+    "model",
+    "feature",
+    "prompt_name",
+    "prompt_version",
+    "finish_reason",
+    "model_parameters",
+    "level",
+)
+_REASON_LENGTH = 300
+
+
+@dataclass
+class Scored:
+    """What a day's scoring came to: rows by status, and how many failed each scorer."""
+
+    calls: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    failures: dict[str, int] = field(default_factory=dict)
+
+
+def score_day(
+    lake: Lake, database: Database, project: str, day: date, settings: EvalSettings
+) -> Scored:
+    """Scores a project's day and replaces its rows in `score`.
+
+    Whatever a text is, it gets one row per scorer: ok, skipped or error, with a reason.
+    """
+    calls = read_day(lake, project, day)
+    rows, scored = score_calls(calls, active(settings))
+    database.replace_day("score", project, day, rows)
+    return scored
+
+
+def read_day(lake: Lake, project: str, day: date) -> list[Call]:
+    """The calls of a day whose text is held."""
+    text = lake.read_day("observation_text", project, day, TEXT_COLUMNS)
+    if text.num_rows == 0:
+        return []
+    return read_calls(text, lake.read_day("observations", project, day, ABOUT_COLUMNS))
+
+
+def active(settings: EvalSettings) -> list[Scorer]:
+    """The scorers of this deployment: installed ones, and one per format rule."""
+    return [*scoring.installed(settings.scorers), *format_scorers(settings.formats)]
+
+
+def score_calls(calls: Sequence[Call], scorers: Iterable[Scorer]) -> tuple[pd.DataFrame, Scored]:
+    """Rows of the table `score` (without project and day), and their summary."""
+    batch = Batch(calls)
+    scored = Scored(calls=len(calls))
+    parts = []
+    for each in scorers:
+        scores = scoring.run(each, batch)
+        scored.statuses.update(score.status for score in scores)
+        scored.failures[each.name] = sum(score.passed is False for score in scores)
+        parts.append(_frame(each, calls, scores))
+    rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return rows, scored
+
+
+def _frame(scorer: Scorer, calls: Sequence[Call], scores: Sequence[Score]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "trace_id": [call.trace_id for call in calls],
+            "observation_id": [call.observation_id for call in calls],
+            "scorer": scorer.name,
+            "scorer_version": scorer.version,
+            "value": [score.value for score in scores],
+            "label": [score.label for score in scores],
+            "passed": pd.Series([score.passed for score in scores], dtype=object),
+            "reason": [score.reason[:_REASON_LENGTH] for score in scores],
+            "status": [score.status for score in scores],
+            "cost_usd": pd.Series([score.cost_usd for score in scores], dtype=object),
+            "inclusion_probability": [call.inclusion_probability for call in calls],
+        }
+    )

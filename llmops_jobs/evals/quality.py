@@ -1,0 +1,177 @@
+"""Quality of a day and of the weeks before it: scores and labels turned into rates with intervals.
+
+A scorer's own metric is the share of calls that pass it, weighted for sampling. A metric that
+people label is estimated from their labels, with the judge's (or the quality model's) verdict on
+every call where there is one; without labels it is *uncalibrated*: no estimate, only what the
+scorer says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+
+from llmops_jobs.dimensions import DIMENSIONS
+from llmops_jobs.evals.estimate import Interval, Sums, anchored_rate, weighted_rate
+from llmops_jobs.evals.labelled import KEYS, dimensions_of, labelled
+from llmops_jobs.evals.predictors import metric_of, predictions
+from llmops_jobs.evals.settings import EvalSettings
+from llmops_jobs.lake import Lake
+from llmops_jobs.store import Database
+
+WINDOWS = (1, 7, 28)
+SCOPES = ("environment", "feature", "model", "prompt_name", "prompt", "tenant")
+SUMS = ("n", "w", "wy", "wf", "w2", "w2_y", "w2_f", "w2_yf", "w2_ff")
+_WANTED = [*KEYS, "metric", "part", "w", "y", "f"]
+
+
+def quality_day(
+    lake: Lake, database: Database, project: str, day: date, settings: EvalSettings
+) -> pd.DataFrame:
+    """Replaces a day's `quality_daily`, `quality_sums` and `quality_window`; the windows come back.
+
+    Labels count on the day they were given; nothing later than `day` is read.
+    """
+    rows = outcomes(lake, database, project, day, settings)
+    database.replace_day("quality_daily", project, day, daily(rows))
+    database.replace_day("quality_sums", project, day, by_scope(rows))
+    first = day - timedelta(days=max(WINDOWS) - 1)
+    history = database.table("quality_sums", project, first, day)
+    windows = window_rates(history, day)
+    database.replace_day("quality_window", project, day, windows)
+    return windows
+
+
+def outcomes(
+    lake: Lake, database: Database, project: str, day: date, settings: EvalSettings
+) -> pd.DataFrame:
+    """One row per call and metric, with dimensions, the part it belongs to, and w, y, f.
+
+    Parts: `scored` by a rule, `predicted` by judge or model, `labelled` by people.
+    """
+    about = dimensions_of(lake, project, [day])
+    scores = read_scores(database, project, day)
+    is_own = (
+        scores["scorer"]
+        .map({name: metric_of(name, settings) is None for name in scores["scorer"].unique()})
+        .astype(bool)
+    )
+    own = scores[is_own]
+    predicted = predictions(scores[~is_own], settings)
+    parts = [
+        own.assign(metric=own["scorer"], part="scored", f=own["y"])[_WANTED].merge(about, on=KEYS),
+        predicted.assign(part="predicted", y=predicted["f"])[_WANTED].merge(about, on=KEYS),
+        labelled(lake, database, project, day, settings, about),
+    ]
+    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+
+
+def daily(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `quality_daily`: one per cell of dimensions and metric."""
+    sums = _sums(rows, [*DIMENSIONS, "metric"])
+    return _rates(sums, [*DIMENSIONS, "metric"]).drop(columns="note")
+
+
+def by_scope(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `quality_sums`: product calls only, in total and by one dimension at a time."""
+    product = rows[~rows["is_evaluation"].astype(bool)]
+    product = product.assign(
+        prompt=(product["prompt_name"] + "@" + product["prompt_version"]).where(
+            product["prompt_name"] != "", ""
+        )
+    )
+    parts = [_sums(product, ["metric"]).assign(scope="total")]
+    for dimension in SCOPES:
+        named = product[product[dimension] != ""]
+        sums = _sums(named, [dimension, "metric"])
+        parts.append(sums.assign(scope=f"{dimension}=" + sums[dimension]).drop(columns=dimension))
+    return pd.concat(parts, ignore_index=True)
+
+
+def window_rates(history: pd.DataFrame, day: date) -> pd.DataFrame:
+    """Rows of `quality_window` for the windows that end on `day`, from daily sums."""
+    parts = []
+    for length in WINDOWS:
+        inside = history[history["day"] > day - timedelta(days=length)]
+        sums = inside.groupby(["scope", "metric", "part"], as_index=False)[list(SUMS)].sum()
+        parts.append(_rates(sums, ["scope", "metric"]).assign(window_days=length))
+    return pd.concat(parts, ignore_index=True)
+
+
+def read_scores(database: Database, project: str, day: date) -> pd.DataFrame:
+    """A day's verdicts, with y (1 passed) and w (1 / inclusion probability)."""
+    scores = database.read(
+        "SELECT trace_id, observation_id, scorer, value, passed, inclusion_probability "
+        "FROM score WHERE project_id = :project AND day = :day "
+        "AND status = 'ok' AND passed IS NOT NULL",
+        project=project,
+        day=day.isoformat(),
+    )
+    return scores.assign(
+        y=scores["passed"].astype(bool).astype(float),
+        w=1 / scores["inclusion_probability"].astype(float),
+    )
+
+
+def _sums(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    if rows.empty:
+        return pd.DataFrame(columns=[*by, "part", *SUMS])
+    w, y, f = (rows[name].to_numpy(dtype=float) for name in ("w", "y", "f"))
+    w2 = w * w
+    values = {
+        "n": np.ones(len(rows), dtype=np.int64),
+        "w": w,
+        "wy": w * y,
+        "wf": w * f,
+        "w2": w2,
+        "w2_y": w2 * y,
+        "w2_f": w2 * f,
+        "w2_yf": w2 * y * f,
+        "w2_ff": w2 * f * f,
+    }
+    keys = [*by, "part"]
+    wide = rows[keys].assign(**values)
+    return wide.groupby(keys, as_index=False, observed=True, sort=False)[list(SUMS)].sum()
+
+
+def _rates(sums: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """One row per group of `by`: the estimate, its interval, its method and a note in words."""
+    grouped: dict[tuple[object, ...], dict[str, Sums]] = {}
+    for row in sums[[*by, "part", *SUMS]].itertuples(index=False, name=None):
+        key, part, values = row[: len(by)], row[len(by)], row[len(by) + 1 :]
+        grouped.setdefault(key, {})[part] = Sums(int(values[0]), *map(float, values[1:]))
+    records = [(*key, *_rate(parts)) for key, parts in grouped.items()]
+    names = ["n", "n_human", "estimate", "low", "high", "raw_judge_rate", "method", "note"]
+    return pd.DataFrame(records, columns=[*by, *names])
+
+
+def _rate(parts: dict[str, Sums]) -> tuple[object, ...]:
+    labels, predicted = parts.get("labelled", Sums()), parts.get("predicted", Sums())
+    unpredicted = parts.get("unpredicted", Sums())
+    rule = parts.get("scored")
+    if rule is not None:
+        found = weighted_rate(rule)
+        note = f"share of {rule.n} scored calls, weighted for how they were drawn"
+        return (rule.n, 0, *_numbers(found), rule.wf / rule.w, found.method, note)
+    n_human = labels.n + unpredicted.n
+    raw = predicted.wf / predicted.w if predicted.w else math.nan
+    if not n_human:
+        note = f"uncalibrated: no label by people; the scorer alone would pass {raw:.1%}"
+        return (predicted.n, 0, math.nan, math.nan, math.nan, raw, "uncalibrated", note)
+    if labels.n >= unpredicted.n:
+        found = anchored_rate(labels, predicted)
+    else:
+        found = weighted_rate(labels + unpredicted)
+    if found.method == "ppi++":
+        note = f"{labels.n} labels by people, and a prediction for {predicted.n} calls"
+    else:
+        note = f"{n_human} labels by people alone"
+    return (max(predicted.n, n_human), n_human, *_numbers(found), raw, found.method, note)
+
+
+def _numbers(found: Interval) -> tuple[float, float, float]:
+    return found.estimate, found.low, found.high

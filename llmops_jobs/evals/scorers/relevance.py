@@ -1,0 +1,55 @@
+"""Whether an answer speaks of what was asked: TF-IDF cosine of question and answer."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from llmops_jobs.evals.batch import Batch
+from llmops_jobs.evals.scorer import Score, scorer, skipped
+
+_MIN_QUESTION = 3
+
+
+@scorer("relevance", needs={"question", "answer"}, whole_batch=True)
+def relevance(batch: Batch) -> Iterator[Score]:
+    """Value: cosine of the TF-IDF vectors of question and answer (0 to 1), words weighted by how
+    rare they are among the batch's calls. It tells an answer to another question; it does not tell
+    a false one, and a low value alone is no failure: it measures, it does not judge."""
+    rarity = _rarity([*batch.question_words, *batch.answer_words])
+    for question, answer in zip(batch.question_words, batch.answer_words, strict=True):
+        if len(question) < _MIN_QUESTION:
+            yield skipped(f"a question of fewer than {_MIN_QUESTION} words")
+        else:
+            yield Score(_cosine(_vector(question, rarity), _vector(answer, rarity)))
+
+
+def _rarity(documents: Sequence[Sequence[str]]) -> Mapping[str, float]:
+    """Smoothed inverse document frequency."""
+    seen: Counter[str] = Counter()
+    for document in documents:
+        seen.update(set(map(_stem, document)))
+    n = len(documents)
+    return {word: math.log((1 + n) / (1 + count)) + 1 for word, count in seen.items()}
+
+
+def _vector(words: Sequence[str], rarity: Mapping[str, float]) -> dict[str, float]:
+    counts = Counter(map(_stem, words))
+    return {word: (1 + math.log(n)) * rarity[word] for word, n in counts.items()}
+
+
+def _cosine(a: Mapping[str, float], b: Mapping[str, float]) -> float:
+    if len(a) > len(b):
+        a, b = b, a
+    dot = sum(value * b[word] for word, value in a.items() if word in b)
+    norm = math.sqrt(sum(v * v for v in a.values()) * sum(v * v for v in b.values()))
+    return min(1.0, dot / norm) if norm else 0.0
+
+
+def _stem(word: str) -> str:
+    """Plurals and common endings off; crude, and enough for overlap."""
+    for ending in ("ing", "ed", "es", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word

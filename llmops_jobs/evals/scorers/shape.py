@@ -1,0 +1,82 @@
+"""What an answer looks like, whatever it says: empty, cut off, long, readable, looping."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from llmops_jobs.evals.batch import Batch
+from llmops_jobs.evals.calls import Call
+from llmops_jobs.evals.scorer import Score, scorer, skipped
+
+_CUT_OFF = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "token_limit"})
+_SENTENCE = re.compile(r"[.!?。！？؟।]+(?:\s|$)|\n+")
+#: Share of 5-word windows that came before, from which an answer counts as looping.
+LOOP_SHARE = 0.2
+
+
+@scorer("empty", needs=())
+def empty(call: Call) -> Score:
+    """Value 1 when there is neither text nor a tool call."""
+    blank = not call.answer.strip() and not call.tool_calls
+    reason = "neither text nor a tool call" if blank else ""
+    return Score(float(blank), passed=not blank, reason=reason)
+
+
+@scorer("truncated", needs=())
+def truncated(call: Call) -> Score:
+    """Value 1 when the model was cut off by its token limit; skipped when the source keeps no
+    finish reason, since an answer without a full stop proves nothing."""
+    if not call.finish_reason:
+        return skipped("no finish reason")
+    cut = call.finish_reason.lower() in _CUT_OFF
+    reason = f"finish reason {call.finish_reason.lower()}" if cut else ""
+    return Score(float(cut), passed=not cut, reason=reason)
+
+
+@scorer("length", needs={"answer"}, whole_batch=True)
+def length(batch: Batch) -> Iterator[Score]:
+    """Value: words of the answer. It measures, it does not judge."""
+    for found in batch.answer_words:
+        yield Score(float(len(found)))
+
+
+@scorer("readability", version="ari-1", needs={"answer"}, whole_batch=True)
+def readability(batch: Batch) -> Iterator[Score]:
+    """Value: the Automated Readability Index, about the school grade that can read the answer
+    (Smith & Senter 1967: 4.71 characters/word + 0.5 words/sentence - 21.43), within 0 to 30."""
+    for text, found in zip(batch.answers, batch.answer_words, strict=True):
+        if len(found) < 20:
+            yield skipped("fewer than 20 words")
+            continue
+        characters = sum(map(len, found))
+        sentences = max(1, len(_SENTENCE.findall(text)))
+        index = 4.71 * characters / len(found) + 0.5 * len(found) / sentences - 21.43
+        yield Score(min(30.0, max(0.0, index)))
+
+
+@scorer("repetition", needs={"answer"}, whole_batch=True)
+def repetition(batch: Batch) -> Iterator[Score]:
+    """Value: the share of the answer that repeats an earlier part of it, 0 to 1."""
+    for text, found in zip(batch.answers, batch.answer_words, strict=True):
+        share = _repeated(found) if len(found) >= 20 or " " in text else _repeated_characters(text)
+        looping = share > LOOP_SHARE
+        reason = f"{share:.0%} of the answer repeats earlier parts" if looping else ""
+        yield Score(share, passed=not looping, reason=reason)
+
+
+def _repeated(found: Sequence[str], n: int = 5) -> float:
+    """The share of n-word windows seen before; of single words when the answer is that short."""
+    windows = len(found) - n + 1
+    if windows < n:
+        return 0.0 if len(found) < 6 else max(0.0, 1 - len(set(found)) / len(found) - 0.5)
+    distinct = len(set(zip(*(found[i:] for i in range(n)), strict=False)))
+    return 1 - distinct / windows
+
+
+def _repeated_characters(text: str, n: int = 12) -> float:
+    """For scripts without spaces and for one endless word."""
+    if len(text) < 3 * n:
+        return 0.0
+    windows = len(text) - n + 1
+    return 1 - len({text[i : i + n] for i in range(windows)}) / windows

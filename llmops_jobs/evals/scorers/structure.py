@@ -1,0 +1,107 @@
+"""Answers that a program reads: valid JSON, JSON that keeps its schema, tool calls that work."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from llmops_jobs.evals.calls import Call
+from llmops_jobs.evals.scorer import Score, scorer, skipped
+
+_ASKS_FOR_JSON = re.compile(
+    r"\b(?:respond|reply|answer|return|output|produce|emit)\b[^.\n]{0,60}\b(?:valid |raw |strict )?"
+    r"json\b|\bjson (?:object|only|format|schema)\b",
+    re.IGNORECASE,
+)
+_FENCE = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL | re.IGNORECASE)
+_MISTAKES_SHOWN = 3
+
+
+@scorer("valid_json", needs={"answer"})
+def valid_json(call: Call) -> Score:
+    """Value 1 when the answer is JSON and, where the call names a schema, keeps it.
+
+    Expected when the model parameters ask for JSON (`response_format`) or the instructions do.
+    A code fence around the JSON is forgiven; prose around it is not.
+    """
+    wanted, schema = expected(call)
+    if not wanted:
+        return skipped("no JSON asked for")
+    return check_json(call.answer, schema)
+
+
+@scorer("tool_calls", needs={"tool_calls"})
+def tool_calls(call: Call) -> Score:
+    """Value: the share of tool calls that name a tool that was offered, with arguments that are a
+    JSON object and keep the tool's schema. What was offered must be on record to be checked."""
+    offered = call.tools
+    mistakes = []
+    for made in call.tool_calls:
+        if offered and made.name not in offered:
+            mistakes.append("calls a tool that was not offered")
+        elif not isinstance(made.arguments, dict):
+            mistakes.append("arguments are not a JSON object")
+        elif offered and offered[made.name]:
+            broken = _broken(made.arguments, offered[made.name])
+            if broken:
+                mistakes.append(f"arguments break the schema: {broken}")
+    good = len(call.tool_calls) - len(mistakes)
+    return Score(
+        good / len(call.tool_calls), passed=not mistakes, reason="; ".join(sorted(set(mistakes)))
+    )
+
+
+def expected(call: Call) -> tuple[bool, Any]:
+    """Whether the call should answer in JSON, and the schema that it names (or None)."""
+    wanted = call.parameters.get("response_format") or call.metadata_object.get("response_format")
+    if isinstance(wanted, str):
+        wanted = {"type": wanted}
+    if isinstance(wanted, dict) and str(wanted.get("type", "")).startswith("json"):
+        named = wanted.get("json_schema")
+        named = named.get("schema", named) if isinstance(named, dict) else wanted.get("schema")
+        return True, named if isinstance(named, dict) else None
+    return bool(_ASKS_FOR_JSON.search(call.instructions)), None
+
+
+def check_json(answer: str, schema: Any = None) -> Score:
+    """The verdict on one answer that should be JSON."""
+    fenced = _FENCE.match(answer)
+    try:
+        value = orjson.loads(fenced.group(1) if fenced else answer)
+    except (orjson.JSONDecodeError, RecursionError):
+        return Score(0.0, passed=False, label="invalid", reason="not valid JSON")
+    if schema:
+        broken = _broken(value, schema)
+        if broken:
+            return Score(0.0, passed=False, label="schema", reason=f"breaks the schema: {broken}")
+    return Score(1.0, passed=True, label="valid")
+
+
+def _broken(value: Any, schema: Any) -> str:
+    """Which keywords of the schema fail and where, without the values; '' when none does."""
+    from jsonschema.exceptions import SchemaError
+
+    try:
+        validator = _validator(orjson.dumps(schema, option=orjson.OPT_SORT_KEYS))
+    except SchemaError:
+        return "the schema itself is not valid"
+    found = []
+    for error in validator.iter_errors(value):
+        where = "/".join(str(part) for part in error.absolute_schema_path)
+        found.append(f"{error.validator} at {where}"[:120])
+        if len(found) == _MISTAKES_SHOWN:
+            break
+    return ", ".join(found)
+
+
+@lru_cache(maxsize=256)
+def _validator(schema: bytes) -> Any:
+    from jsonschema.validators import validator_for
+
+    loaded = orjson.loads(schema)
+    kind = validator_for(loaded)
+    kind.check_schema(loaded)
+    return kind(loaded)
