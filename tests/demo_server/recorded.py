@@ -25,8 +25,9 @@ def rows_in(recorded: dict[str, Row], key: str) -> list[Row]:
         data = pair["body"].get("data", []) if isinstance(pair["body"], dict) else []
         for row in data:
             if isinstance(row, dict) and key in row:
-                held = merged.setdefault(row["id"], {})
-                held.update({k: v for k, v in row.items() if v is not None or k not in held})
+                held = merged.get(row["id"], {})
+                whole, part = sorted((held, row), key=len, reverse=True)
+                merged[row["id"]] = {**part, **whole}  # the one with more groups knows better
     return list(merged.values())
 
 

@@ -14,7 +14,7 @@ import click
 
 
 @click.command()
-@click.option("--home", type=click.Path(path_type=Path), help="unused days are kept here")
+@click.option("--home", type=click.Path(path_type=Path), help="where generated days are kept")
 @click.option("--days", default=60, show_default=True, help="days of traffic")
 @click.option("--seed", default=7, show_default=True)
 @click.option("--end", default=None, help="last day, YYYY-MM-DD; yesterday when absent")
@@ -39,6 +39,7 @@ def main(
 ) -> None:
     """Serve the replayed traffic as a Langfuse."""
     from llmops_jobs.demo.server.serving import Running, serve
+    from llmops_jobs.demo.server.spill import Spill
 
     def announce(running: Running) -> None:
         line = {
@@ -50,7 +51,15 @@ def main(
 
     last = date.fromisoformat(end) if end else datetime.now(UTC).date() - timedelta(days=1)
     source = replay(seed=seed, days=days, end=last)
-    serve(source, host=host, port=port, announce=announce, version=version, mode=mode)
+    serve(
+        source,
+        host=host,
+        port=port,
+        announce=announce,
+        version=version,
+        mode=mode,
+        spill=Spill(home),
+    )
 
 
 def replay(**options: Any) -> Any:

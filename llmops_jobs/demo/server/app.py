@@ -11,12 +11,14 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
-from llmops_jobs.demo.server import auth, prompts, score_writes, things
+from llmops_jobs.demo.server import auth, experiments, prompts, queues, score_writes, things
 from llmops_jobs.demo.server.answers import Json
 from llmops_jobs.demo.server.control import CONTROL
 from llmops_jobs.demo.server.errors import EVENTS_ONLY, ApiError, method_not_allowed
 from llmops_jobs.demo.server.metrics import metrics
+from llmops_jobs.demo.server.misbehave import Misbehaving
 from llmops_jobs.demo.server.observations import observations
 from llmops_jobs.demo.server.scores import scores
 from llmops_jobs.demo.server.state import State
@@ -107,6 +109,26 @@ ENDPOINTS = [
     ),
     Endpoint("/api/public/dataset-items/{item_id}", {"GET": things.dataset_item}, "datasets"),
     Endpoint("/api/public/comments", {"GET": things.comments, "POST": things.create_comment}),
+    Endpoint(
+        "/api/public/annotation-queues",
+        {"GET": queues.queues, "POST": queues.create_queue},
+        "annotation-queues",
+    ),
+    Endpoint(
+        "/api/public/annotation-queues/{queue_id}", {"GET": queues.queue}, "annotation-queues"
+    ),
+    Endpoint(
+        "/api/public/annotation-queues/{queue_id}/items",
+        {"GET": queues.items, "POST": queues.create_item},
+        "annotation-queues",
+    ),
+    Endpoint(
+        "/api/public/annotation-queues/{queue_id}/items/{item_id}",
+        {"GET": queues.item, "PATCH": queues.change_item, "DELETE": queues.delete_item},
+        "annotation-queues",
+    ),
+    Endpoint("/api/public/experiments", {"GET": experiments.experiments}),
+    Endpoint("/api/public/experiment-items", {"GET": experiments.experiment_items}),
     # Routes of v3 that a v4 server has no more.
     Endpoint("/api/public/traces", {"GET": gone}),
     Endpoint("/api/public/traces/{trace_id}", {"GET": gone, "DELETE": score_writes.delete_trace}),
@@ -129,7 +151,7 @@ ENDPOINTS = [
 ]
 
 
-def build(state: State) -> Starlette:
+def build(state: State) -> ASGIApp:
     """The application. What is not a route answers with an HTML page, as Langfuse does."""
 
     async def lost(request: Request, error: Exception) -> Response:
@@ -140,7 +162,7 @@ def build(state: State) -> Starlette:
         Route(endpoint.path, _serve(state, endpoint), methods=everything)
         for endpoint in [*ENDPOINTS, *(Endpoint(*entry, open=True) for entry in CONTROL)]
     ]
-    return Starlette(routes=routes, exception_handlers={404: lost})
+    return Misbehaving(Starlette(routes=routes, exception_handlers={404: lost}), state)
 
 
 def _serve(state: State, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
@@ -150,8 +172,6 @@ def _serve(state: State, endpoint: Endpoint) -> Callable[[Request], Awaitable[Re
             if handler is None:
                 raise method_not_allowed()
             if not endpoint.open:
-                query = f"?{request.url.query}" if request.url.query else ""
-                state.requests.append(f"{request.method} {request.url.path}{query}")
                 auth.check(state, request)
                 state.limits.spend(endpoint.bucket)
             answer = handler(state, request)

@@ -6,7 +6,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from llmops_jobs.demo.rows import Row
-from llmops_jobs.demo.server.days import Days, SortedRows
+from llmops_jobs.demo.server.days import Days
+from llmops_jobs.demo.server.order import SortedRows
 from llmops_jobs.demo.server.times import instant
 
 if TYPE_CHECKING:
@@ -28,9 +29,7 @@ class Columns:
         `createdAt` is wire text."""
         import pyarrow as pa
 
-        if self._revision != self.days.revision:
-            self._revision = self.days.revision
-            self._tables.clear()
+        self._forget_what_changed()
         tables = []
         for day in days:
             if (kind, day) not in self._tables:
@@ -39,13 +38,20 @@ class Columns:
             tables.append(self._tables[kind, day])
         return pa.concat_tables(tables) if tables else build(kind, [])
 
-    def _keep(self, day: date, observations: SortedRows, scores: SortedRows) -> None:
+    def _forget_what_changed(self) -> None:
+        before, self._revision = self._revision, self.days.revision
+        if before[0] != self._revision[0]:
+            self._tables.clear()
+        elif before != self._revision:  # only scores are written to the server
+            self._tables = {k: v for k, v in self._tables.items() if k[0] == "observations"}
+
+    def _keep(self, kind: str, day: date, rows: SortedRows) -> None:
         if getattr(self.days.source, "revision", None) is not None:
             return  # in memory anyway
-        if ("observations", day) not in self._tables:
-            self._tables["observations", day] = build("observations", observations.rows)
-        if not self.days.overlay.touches(day) and ("scores", day) not in self._tables:
-            self._tables["scores", day] = build("scores", scores.rows)
+        if kind == "scores" and self.days.overlay.touches(day):
+            return
+        if (kind, day) not in self._tables:
+            self._tables[kind, day] = build(kind, rows.rows)
 
 
 def build(kind: str, rows: list[Row]) -> pa.Table:

@@ -75,6 +75,7 @@ class Filter:
 
     predicates: list[Predicate] = field(default_factory=list)
     on_start_time: bool = False
+    reads_whole: bool = False  # of metadata or text: the server then reads its wide table
     ended_from: str | None = None
     started_from: str | None = None
     started_before: str | None = None
@@ -96,6 +97,7 @@ def parse(text: str) -> Filter:
         if column not in COLUMNS:
             raise refused(f"Column {column} does not match a UI / CH table mapping.")
         _note_time(parsed, column, kind, condition)
+        parsed.reads_whole |= column in ("metadata", *_TEXT_COLUMNS)
         parsed.predicates.append(_predicate(condition))
     if searched and not any(c.get("operator") in ("=", "matches") for c in searched):
         raise refused("Filters on input or output need at least one '=' or 'matches' condition.")

@@ -29,6 +29,7 @@ from llmops_jobs.demo.server.errors import (
     wrong_type,
 )
 from llmops_jobs.demo.server.filters import Filter, Predicate, parse
+from llmops_jobs.demo.server.order import Tie, xxhash32
 from llmops_jobs.demo.server.shapes import ALWAYS, OBSERVATION_GROUPS, OBSERVATION_KEYS, select
 from llmops_jobs.demo.server.state import State
 from llmops_jobs.demo.server.times import lenient, strict
@@ -65,7 +66,7 @@ def observations(state: State, request: Request) -> Response:
     more = 0 < limit < len(page)
     page = page[:limit]
     meta = {"cursor": _encode(page[-1])} if more else {}
-    return Json({"data": wire(page, query), "meta": meta})
+    return Json({"data": wire(page, query, conditions.reads_whole), "meta": meta})
 
 
 PARSE_IO = (
@@ -75,9 +76,9 @@ PARSE_IO = (
 )
 
 
-def wire(rows: list[Row], query: QueryParams) -> list[Row]:
+def wire(rows: list[Row], query: QueryParams, whole: bool = False) -> list[Row]:
     """Rows with the keys that `fields` asks for. A name that is no group is passed over, and
-    then even `basic` is not there."""
+    then even `basic` is not there. `whole`: long metadata is not cut."""
     asked = query.get("fields")
     groups = {"core", "basic"} if asked is None else {"core"}
     groups |= {name for name in (asked or "").split(",") if name in OBSERVATION_GROUPS}
@@ -93,20 +94,30 @@ def wire(rows: list[Row], query: QueryParams) -> list[Row]:
                 row["latency"] = 0
             if "time" not in groups:
                 row["timeToFirstToken"] = None
-    if "metadata" in groups and "io" not in groups:
-        whole = set((query.get("expandMetadata") or "").split(","))
+    if "metadata" in groups and "io" not in groups and not whole:
+        expanded = set((query.get("expandMetadata") or "").split(","))
         for row in page:
-            row["metadata"] = {
-                key: value if key in whole else cut(value) for key, value in row["metadata"].items()
-            }
+            row["metadata"] = _cut_all(row["metadata"], expanded)
     return page
+
+
+def _cut_all(metadata: Row, whole: set[str]) -> Row:
+    """The same metadata when no value is long, which is the rule."""
+    short = {key: cut(value) for key, value in metadata.items() if _may_be_long(value)}
+    short = {key: value for key, value in short.items() if key not in whole}
+    return {**metadata, **short} if short else metadata
+
+
+def _may_be_long(value: Any) -> bool:
+    kind = type(value)  # an escape makes six characters of one
+    return (kind is str and len(value) > METADATA_CUT // 6) or kind is list or kind is dict
 
 
 def cut(value: Any) -> Any:
     """A metadata value as the narrow table holds it: the first 200 characters of its JSON."""
-    if not isinstance(value, str | list | dict):
+    if isinstance(value, str) and len(value) <= METADATA_CUT - 2 and value.isalnum():
         return value
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = orjson.dumps(value).decode()
     return value if len(text) <= METADATA_CUT else text[:METADATA_CUT]
 
 
@@ -168,14 +179,14 @@ def _encode(row: Row) -> str:
     return base64.b64encode(orjson.dumps(position)).decode()
 
 
-def _cursor(text: str) -> tuple[str, str, str]:
+def _cursor(text: str) -> tuple[str, Tie]:
     position = decode(text)
     try:
         start = lenient(position["lastStartTimeTo"])
-        key = (start or "", position["lastTraceId"], position["lastId"])
-    except (KeyError, TypeError):
+        tie = (xxhash32(position["lastTraceId"]), position["lastId"])
+    except (KeyError, TypeError, AttributeError):
         raise invalid(wrong_type(["cursor"], "object", "undefined")) from None
-    return key
+    return start or "", tie
 
 
 def decode(text: str) -> Any:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import date
-from typing import TYPE_CHECKING
 
 from llmops_jobs.demo.rows import Row
+from llmops_jobs.demo.server.order import SortedRows, sort
 from llmops_jobs.demo.server.times import day_of
-
-if TYPE_CHECKING:
-    from llmops_jobs.demo.server.days import SortedRows
 
 
 class Overlay:
@@ -59,11 +56,9 @@ class Overlay:
 
     def over(self, day: date, rows: SortedRows) -> SortedRows:
         """The day's scores with what was posted for it and without what was deleted."""
-        from llmops_jobs.demo.server.days import score_key, sort
-
         posted = self._by_day.get(day, {})
         hidden = self._scores.keys() | self._deleted
         kept = [row for row in rows.rows if row["id"] not in hidden]
         if not posted and len(kept) == len(rows.rows):
             return rows
-        return sort([*kept, *posted.values()], score_key)
+        return sort("scores", [*kept, *posted.values()])

@@ -15,9 +15,10 @@ from starlette.responses import Response
 
 from llmops_jobs.demo.rows import Row
 from llmops_jobs.demo.server.answers import Json
-from llmops_jobs.demo.server.errors import bad_option, custom, invalid, wrong_type
+from llmops_jobs.demo.server.errors import bad_option, custom, invalid, refused, wrong_type
 from llmops_jobs.demo.server.filters import Predicate
 from llmops_jobs.demo.server.observations import decode, page_limit
+from llmops_jobs.demo.server.order import Tie
 from llmops_jobs.demo.server.shapes import SCORE_GROUPS, SCORE_KEYS, select
 from llmops_jobs.demo.server.state import State
 from llmops_jobs.demo.server.times import lenient
@@ -200,11 +201,9 @@ def _encode(row: Row) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(position)).decode().rstrip("=")
 
 
-def _cursor(text: str) -> tuple[str, str]:
-    from llmops_jobs.demo.server.errors import refused
-
+def _cursor(text: str) -> tuple[str, Tie]:
     position = decode(text)
     try:
-        return lenient(position["lastTimestamp"]) or "", position["lastId"]
+        return lenient(position["lastTimestamp"]) or "", (position["lastId"],)
     except (KeyError, TypeError):
         raise refused("Invalid cursor format") from None

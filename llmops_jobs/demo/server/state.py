@@ -14,6 +14,7 @@ from llmops_jobs.demo.server.filters import Predicate
 from llmops_jobs.demo.server.limits import Limits
 from llmops_jobs.demo.server.overlay import Overlay
 from llmops_jobs.demo.server.source import Source
+from llmops_jobs.demo.server.spill import Spill
 
 # "v3": a v3 server, whose v2/observations answers 404 in JSON. "ancient": a v3 server from before
 # that route, whose 404 is an HTML page. "legacy_writes": a v4 server that still writes as v3 did.
@@ -39,10 +40,11 @@ class State:
     spans: list[Any] = field(default_factory=list)  # OTLP requests, as they came in
     requests: list[str] = field(default_factory=list)  # "GET /api/public/…?…", in order
     keep_days: int = 4
+    spill: Spill | None = None
 
     def __post_init__(self) -> None:
         self.overlay = Overlay()
-        self.days = Days(self.source, self.overlay, self.keep_days)
+        self.days = Days(self.source, self.overlay, self.keep_days, self.spill)
         self.columns = Columns(self.days)
 
     @property
