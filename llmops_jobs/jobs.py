@@ -1,7 +1,6 @@
 """The jobs. Selections name groups, so that a new asset joins by being in its group."""
 
-from __future__ import annotations
-
+# No postponed annotations here: an op reads the type of its context as it is written.
 from typing import Any
 
 import dagster as dg
