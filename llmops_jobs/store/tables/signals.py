@@ -38,6 +38,7 @@ latency_daily = sa.Table(
         for side in ("low", "high")
     ),
     comment="one row per project, day, dimensions, level and metric",
+    sqlite_with_rowid=False,
 )
 
 latency_histogram = sa.Table(
@@ -46,10 +47,16 @@ latency_histogram = sa.Table(
     project(),
     day(),
     *_cell(),
-    sa.Column("bucket", sa.Integer, primary_key=True, comment="ceil(log_gamma(value))"),
+    sa.Column(
+        "bucket",
+        sa.Integer,
+        primary_key=True,
+        comment="ceil(log_gamma(value)); see signals.histogram for zero and below",
+    ),
     count("n", "values in the bucket"),
     number("gamma", "base of the mapping: (1 + a) / (1 - a) with relative error a"),
     comment="mergeable histogram: one row per cell of latency_daily and bucket",
+    sqlite_with_rowid=False,
 )
 
 error_daily = sa.Table(
@@ -58,15 +65,16 @@ error_daily = sa.Table(
     project(),
     day(),
     *dimensions(
-        text_key("error_type", "class of the taxonomy; '' counts the calls of the cell", 64),
-        text_key("family_id", "stable id of the error's template", 64),
+        text_key("error_type", "class of the taxonomy; '' for calls without an error", 64),
+        text_key("family_id", "stable id of the error's template; '' without an error", 64),
     ),
-    count("errors", "model calls that ended in this error"),
-    count("logical_calls", "logical calls (attempts grouped) with such an attempt"),
+    count("requests", "model calls that ended so"),
+    count("errors", "of them errors: the same, or 0 where error_type is ''"),
+    count("logical_calls", "logical calls (attempts grouped) whose first error it was"),
     count("attempts", "attempts of those logical calls"),
-    count("recovered", "logical calls that succeeded in a later attempt"),
-    usd("wasted_usd", "spend on attempts that were of no use, USD"),
-    comment="one row per project, day, dimensions, error type and family",
+    count("recovered", "of those logical calls, the ones whose last attempt succeeded"),
+    usd("wasted_usd", "spend on calls that ended so and were of no use, USD"),
+    comment="one row per project, day, dimensions, error type and family; every call is in one row",
 )
 
 error_family = sa.Table(
@@ -75,7 +83,7 @@ error_family = sa.Table(
     project(),
     text_key("family_id", "stable id", 64),
     text("error_type", "class of the taxonomy"),
-    text("template", "the message with its variable parts masked"),
+    text("template", "the message with its variable parts masked; no words of users"),
     sa.Column("first_seen", sa.Date, comment="first day"),
     sa.Column("last_seen", sa.Date, comment="last day"),
     text("example_trace_id", "a trace that shows it"),
@@ -87,10 +95,61 @@ waste_daily = sa.Table(
     METADATA,
     project(),
     day(),
-    *dimensions(text_key("waste_reason", "failed, superseded, truncated, schema_invalid, ...", 32)),
+    *dimensions(
+        text_key(
+            "waste_reason", "schema_invalid, failed, superseded, truncated or user_rejected", 32
+        )
+    ),
     count("requests", "model calls"),
     usd("wasted_usd", "USD"),
-    comment="one row per project, day, dimensions and reason of waste",
+    comment="one row per project, day, dimensions and reason of waste; a call has one reason",
+)
+
+rate_limit_hourly = sa.Table(
+    "rate_limit_hourly",
+    METADATA,
+    project(),
+    day(),
+    text_key("provider", "who served the model"),
+    sa.Column("hour", sa.Integer, primary_key=True, comment="UTC hour of the call's start, 0-23"),
+    count("requests", "model calls"),
+    count("errors", "of them errors"),
+    count("rate_limited", "of them refused for a rate limit or quota (HTTP 429)"),
+    number("share", "rate_limited / requests"),
+    number("share_low", "lower end of the 95 % Wilson interval"),
+    number("share_high", "upper end of the 95 % Wilson interval"),
+    comment="one row per project, day, provider and hour",
+)
+
+trace_daily = sa.Table(
+    "trace_daily",
+    METADATA,
+    project(),
+    day(comment="UTC day of the trace's root"),
+    *dimensions(),
+    count("traces", "traces"),
+    count("failed", "traces whose answering call ended in an error"),
+    comment="one row per project, day and dimensions of the trace: what could have been rated",
+)
+
+feedback_given = sa.Table(
+    "feedback_given",
+    METADATA,
+    project(),
+    day(comment="UTC day of the rated trace"),
+    day("given_day", "UTC day on which the votes were given"),
+    *dimensions(
+        text_key("score_name", "name of the score"),
+        text_key("source", "API (users), ANNOTATION (reviewers) or EVAL", 16),
+    ),
+    count("n", "scores"),
+    count("positive", "positive votes"),
+    count("negative", "negative votes"),
+    count("neutral", "votes neither for nor against"),
+    count("valued", "scores with a number"),
+    number("total", "sum of their values"),
+    count("traces", "distinct traces rated on that day"),
+    comment="feedback_daily by the day on which it was given: sums up to any day as of it",
 )
 
 feedback_daily = sa.Table(
@@ -102,15 +161,31 @@ feedback_daily = sa.Table(
         text_key("score_name", "name of the score"),
         text_key("source", "API (users), ANNOTATION (reviewers) or EVAL", 16),
     ),
-    count("n", "votes"),
+    count("n", "votes; scores where the score is no vote (free text, other categories)"),
     count("positive", "positive votes"),
-    number("rate", "positive / n; mean for stars"),
+    count("negative", "negative votes; the rest of n is neutral"),
+    number("rate", "positive / n; null where the score is no vote"),
     number("rate_low", "lower end of the 95 % Wilson interval"),
     number("rate_high", "upper end of the 95 % Wilson interval"),
-    number("shrunk_rate", "rate after empirical-Bayes shrinkage to the score's mean"),
-    count("traces", "traces that could have been rated"),
-    number("response_rate", "rated traces / traces"),
+    number("shrunk_rate", "rate after empirical-Bayes shrinkage to the day's rate of the score"),
+    number("mean_value", "mean of the values of numeric scores"),
+    count("rated_traces", "traces with such a score"),
+    count("traces", "traces of the cell, rated or not"),
+    number("response_rate", "rated_traces / traces"),
     comment="one row per project, day, dimensions, score and source; no vote is never a no",
+)
+
+feedback_label_daily = sa.Table(
+    "feedback_label_daily",
+    METADATA,
+    project(),
+    day(comment="UTC day on which the score was given"),
+    text_key("score_name", "name of the categorical score"),
+    text_key("source", "API (users), ANNOTATION (reviewers) or EVAL", 16),
+    text_key("feature", "feature of the rated trace"),
+    text_key("label", "category, cut to 100 characters"),
+    count("n", "scores"),
+    comment="one row per project, day, score, source, feature and category",
 )
 
 unit_cost_daily = sa.Table(
@@ -120,10 +195,10 @@ unit_cost_daily = sa.Table(
     day(),
     text_key("scope", "total, or dimension=value"),
     text_key("unit", "successful_request, positive_feedback, passed_evaluation, session", 32),
-    count("n", "units"),
-    usd("cost_usd", "spend of the scope, USD"),
+    number("n", "units; estimated from the sample for passed_evaluation"),
+    usd("cost_usd", "spend of the scope's traces, USD"),
     number("usd_per_unit", "USD"),
     number("low", "lower end of the 95 % interval"),
-    number("high", "upper end of the 95 % interval"),
+    number("high", "upper end of the 95 % interval; null where units are too few to say"),
     comment="what an outcome costs: one row per project, day, scope and unit",
 )

@@ -1,0 +1,119 @@
+"""Ibis expressions that several signals share: the dimensions of a call and of a trace.
+
+A trace has the environment, feature, tenant and kind of its root, and the provider, model and
+prompt of its *answering call*: the last successful generation (then any last model call). A
+trace is measured on the day of its root, from that day's rows; what it did after midnight is not
+seen, so that a day reads nothing later than itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from llmops_jobs.dimensions import DIMENSIONS
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from llmops_jobs.lake import Lake
+    from llmops_jobs.lake.engine import Engine
+
+    Tables = Mapping[str, ir.Table]
+
+CELL: Final = ("day", *DIMENSIONS)
+_ROOT: Final = ("environment", "feature", "tenant", "is_evaluation")
+_ANSWER: Final = ("provider", "model", "prompt_name", "prompt_version")
+ERROR: Final = "ERROR"
+TAILS: Final = pa.schema([("day", pa.date32()), ("trace_id", pa.string())])
+
+
+def model_calls(t: Tables) -> ir.Table:
+    """The day's model calls, with the version of the prompt as text."""
+    observations = t["observations"]
+    calls = observations.filter(observations.is_model_call)
+    return calls.mutate(prompt_version=_text(calls.prompt_version))
+
+
+def whole_traces(
+    t: Tables, o: ir.Table | None = None, **measures: Callable[[ir.Table], Any]
+) -> ir.Table:
+    """`traces` of the day (of its observations `o`, if given) without the caller's `tails`."""
+    rows = traces(t["observations"] if o is None else o, **measures)
+    return rows.anti_join(t["tails"], ["day", "trace_id"])
+
+
+def traces(o: ir.Table, **measures: Callable[[ir.Table], Any]) -> ir.Table:
+    """One row per day and trace of the observations `o`: its dimensions, `start`, `end`,
+    `has_root`, the answering call's `first_token`, and what `measures` of the rows add."""
+    import ibis
+
+    o = o.mutate(prompt_version=_text(o.prompt_version))
+    first = ibis.struct({"not_root": ~o.is_root, "start": o.start_time, "id": o.observation_id})
+    root = ibis.struct({name: o[name] for name in _ROOT}).argmin(first)
+    good = (~o.is_evaluation).cast("int8") * 4 + (o.level != ERROR).cast("int8") * 2
+    last = ibis.struct(
+        {
+            "good": good + (o.type != "EMBEDDING").cast("int8"),
+            "start": o.start_time,
+            "id": o.observation_id,
+        }
+    )
+    answer = ibis.struct(
+        {**{name: o[name] for name in _ANSWER}, "first_token": o.completion_start_time}
+    ).argmax(last, where=o.is_model_call)
+    grouped = o.group_by(["day", "trace_id"]).agg(
+        root=root,
+        answer=answer,
+        start=o.start_time.min(),
+        end=ibis.coalesce(o.end_time, o.start_time).max(),
+        has_root=o.is_root.any(),
+        **{name: measure(o) for name, measure in measures.items()},
+    )
+    return grouped.mutate(
+        **{name: grouped.root[name] for name in _ROOT},
+        **{name: grouped.answer[name].fill_null("") for name in _ANSWER},
+        first_token=grouped.answer["first_token"],
+    ).drop("root", "answer")
+
+
+def tails(engine: Engine, lake: Lake, project: str, days: Sequence[date]) -> pa.Table:
+    """Day and id of what is left, on these days, of traces that were measured on the day before:
+    rows of the day, none of them a root, and rows of the day before.
+
+    The day before is read only where a day has traces without a root at all.
+    """
+    rootless = engine.run(_rootless, lake, project, days)["day"].to_pylist()
+    if not rootless:
+        return TAILS.empty_table()
+    read = sorted({*rootless, *(day - timedelta(days=1) for day in rootless)})
+    found = engine.run(_continued, lake, project, read)
+    return found.filter(pc.is_in(found["day"], pa.array(rootless, pa.date32()))).cast(TAILS)
+
+
+def _rootless(t: Tables) -> ir.Table:
+    o = t["observations"]
+    seen = o.group_by(["day", "trace_id"]).agg(has_root=o.is_root.any())
+    return seen.filter(~seen.has_root).select("day").distinct()
+
+
+def _continued(t: Tables) -> ir.Table:
+    o = t["observations"]
+    seen = o.group_by(["day", "trace_id"]).agg(has_root=o.is_root.any())
+    before = seen.select(trace_id=seen.trace_id, day=_next_day(seen.day))
+    rootless = seen.filter(~seen.has_root)
+    return rootless.semi_join(before, ["day", "trace_id"]).select("day", "trace_id")
+
+
+def _next_day(day: ir.DateValue) -> ir.DateValue:
+    import ibis
+
+    return (day + ibis.interval(days=1)).cast("date")
+
+
+def _text(version: ir.IntegerValue) -> ir.StringValue:
+    return version.cast("string").fill_null("")

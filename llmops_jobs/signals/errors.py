@@ -1,0 +1,200 @@
+"""How reliable: errors by class and family, retries, waste, and rate limits by the hour.
+
+In `error_daily` every model call and every logical call is counted exactly once, so that sums over
+any slice are right: a model call under its own class and family ('' when it succeeded), a logical
+call, with its attempts, under the dimensions of its first attempt and the class and family of its
+first error ('' when it had none). Hence, over any slice:
+
+- error rate = errors / requests
+- amplification = attempts / logical_calls
+- recovered by retry = recovered / logical_calls, over rows with an error class
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Final
+
+import pandas as pd
+import sqlalchemy as sa
+
+from llmops_jobs.signals import intervals
+from llmops_jobs.signals.cells import CELL, model_calls
+from llmops_jobs.signals.families import family
+from llmops_jobs.store.tables import TABLES
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+    from llmops_jobs.lake import Lake
+    from llmops_jobs.lake.engine import Engine
+    from llmops_jobs.signals.cells import Tables
+    from llmops_jobs.store import Database
+
+_KEY: Final = ["day", "trace_id", "observation_id"]
+_FAMILY: Final = ("error_type", "family_id")
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Rows of error_daily, waste_daily and rate_limit_hourly, and the families that were seen
+    (`day`, `family_id`, `error_type`, `template`, `example_trace_id`)."""
+
+    daily: pd.DataFrame
+    waste: pd.DataFrame
+    hourly: pd.DataFrame
+    families: pd.DataFrame
+
+
+def measure(engine: Engine, lake: Lake, project: str, days: Sequence[date]) -> Errors:
+    hourly = engine.run(_hourly, lake, project, days).to_pandas()
+    low, high = intervals.wilson(hourly["rate_limited"], hourly["requests"])
+    return Errors(
+        daily=engine.run(_daily, lake, project, days).to_pandas(),
+        waste=engine.run(_waste, lake, project, days).to_pandas(),
+        hourly=hourly.assign(
+            share=hourly["rate_limited"] / hourly["requests"], share_low=low, share_high=high
+        ),
+        families=_templates(engine.run(_families, lake, project, days).to_pandas()),
+    )
+
+
+def update_families(database: Database, project: str, seen: pd.DataFrame) -> None:
+    """Brings `error_family` up to date after `error_daily` was: first and last day of every family
+    are read off `error_daily`, so that re-runs and backfills in any order end the same."""
+    daily = TABLES["error_daily"]
+    query = (
+        sa.select(
+            daily.c.family_id,
+            sa.func.min(daily.c.day).label("first_seen"),
+            sa.func.max(daily.c.day).label("last_seen"),
+        )
+        .where(daily.c.project_id == project, daily.c.family_id != "")
+        .group_by(daily.c.family_id)
+    )
+    spans = database.read(query)
+    known = database.table("error_family", project).drop(columns=["project_id", "last_seen"])
+    known = known.rename(columns={"first_seen": "day"})
+    # What was just computed replaces what was known for the same day; of the rest the first.
+    every = pd.concat([seen, known], ignore_index=True).drop_duplicates(["family_id", "day"])
+    every = every.sort_values("day").drop_duplicates("family_id")
+    rows = spans.merge(every.drop(columns="day"), on="family_id", how="inner")
+    database.replace("error_family", {"project_id": project}, rows)
+
+
+def new_families(database: Database, project: str, day: date) -> pd.DataFrame:
+    """Families first seen on `day`: an event, unless it is the first day that has any calls."""
+    daily = TABLES["error_daily"]
+    query = sa.select(sa.func.min(daily.c.day)).where(daily.c.project_id == project)
+    began = database.read(query).iloc[0, 0]
+    rows = database.table("error_family", project, first_seen=day)
+    return rows.iloc[:0] if began == day else rows
+
+
+def _outcomes(t: Tables) -> ir.Table:
+    return model_calls(t).inner_join(t["outcomes"].drop("project_id"), _KEY)
+
+
+def _daily(t: Tables) -> ir.Table:
+    import ibis
+
+    calls = _outcomes(t)
+    alone = calls.attempts == 1
+    each = calls.select(
+        *CELL,
+        *_FAMILY,
+        requests=ibis.literal(1, "int64"),
+        errors=(calls.error_type != "").cast("int64"),
+        logical_calls=alone.cast("int64"),
+        attempts=alone.cast("int64"),
+        recovered=ibis.literal(0, "int64"),
+        wasted_usd=calls.wasted_usd,
+    )
+    rows = each.union(_retried(calls))
+    return rows.group_by([*CELL, *_FAMILY]).agg(
+        **{
+            name: rows[name].sum().cast("int64")
+            for name in ("requests", "errors", "logical_calls", "attempts", "recovered")
+        },
+        wasted_usd=rows.wasted_usd.sum(),
+    )
+
+
+def _retried(calls: ir.Table) -> ir.Table:
+    """One row per logical call of several attempts."""
+    import ibis
+
+    several = calls.filter(calls.attempts > 1)
+    failed = several.error_type != ""
+    grouped = several.group_by(["day", "trace_id", "logical_call_id"]).agg(
+        cell=ibis.struct({n: several[n] for n in CELL if n != "day"}).argmin(several.attempt),
+        error=ibis.struct({n: several[n] for n in _FAMILY}).argmin(several.attempt, where=failed),
+        attempts=several.count(),
+        recovered=(failed.any() & (several.is_final & ~failed).any()).cast("int64"),
+    )
+    return grouped.select(
+        "day",
+        **{name: grouped.cell[name] for name in CELL if name != "day"},
+        **{name: grouped.error[name].fill_null("") for name in _FAMILY},
+        requests=ibis.literal(0, "int64"),
+        errors=ibis.literal(0, "int64"),
+        logical_calls=ibis.literal(1, "int64"),
+        attempts=grouped.attempts,
+        recovered=grouped.recovered,
+        wasted_usd=ibis.literal(None, calls.wasted_usd.type()),
+    )
+
+
+def _waste(t: Tables) -> ir.Table:
+    calls = _outcomes(t)
+    calls = calls.filter(calls.waste_reason != "")
+    return calls.group_by([*CELL, "waste_reason"]).agg(
+        requests=calls.count(), wasted_usd=calls.wasted_usd.sum()
+    )
+
+
+def _hourly(t: Tables) -> ir.Table:
+    calls = _outcomes(t)
+    return calls.group_by(["day", "provider", hour(calls)]).agg(
+        requests=calls.count(),
+        errors=(calls.error_type != "").sum(),
+        rate_limited=(calls.error_type == "rate_limit").sum(),
+    )
+
+
+def hour(calls: ir.Table) -> ir.IntegerValue:
+    """The UTC hour in which the call started."""
+    return calls.start_time.hour().name("hour")
+
+
+def _families(t: Tables) -> ir.Table:
+    """One message of each family and day."""
+    import ibis
+
+    calls = _outcomes(t)
+    failed = calls.filter(calls.family_id != "")
+    order = ibis.struct({"start": failed.start_time, "id": failed.observation_id})
+    grouped = failed.group_by(["day", "family_id"]).agg(
+        example=ibis.struct(
+            {n: failed[n] for n in ("trace_id", "status_message", "finish_reason")}
+        ).argmin(order)
+    )
+    return grouped.select(
+        "day",
+        "family_id",
+        example_trace_id=grouped.example["trace_id"],
+        status_message=grouped.example["status_message"],
+        finish_reason=grouped.example["finish_reason"],
+    )
+
+
+def _templates(rows: pd.DataFrame) -> pd.DataFrame:
+    found = [
+        family(message, reason)
+        for message, reason in zip(rows["status_message"], rows["finish_reason"], strict=True)
+    ]
+    return rows.drop(columns=["status_message", "finish_reason"]).assign(
+        error_type=[each.error_type for each in found], template=[each.template for each in found]
+    )
