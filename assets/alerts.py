@@ -1,7 +1,5 @@
 """The group `alerts`: incidents decided and recorded; delivery is a job of its own."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import dagster as dg

@@ -1,1 +1,132 @@
-"""The group `forecast`."""
+"""The group `forecast`: where spend is heading, budgets, last night's anomalies, the score-card."""
+
+from datetime import date
+
+import dagster as dg
+
+from assets._daily import add_day_metadata, daily_asset
+from llmops_jobs.deployment import Deployment
+from llmops_jobs.resources import DeploymentResource
+
+
+@daily_asset(
+    group="forecast",
+    deps=["usage_daily"],
+    kinds={"statsmodels"},
+    table="spend_forecast",
+    description="Tokens and cost of every scope, day by day to the end of next month, as seven "
+    "quantiles that were made on the days up to this one; with week, month and quarter sums.",
+)
+def spend_forecast(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.forecast.runs import spend_forecasts, summary
+
+    home, nights = _window(context, deployment)
+    for project in home.projects():
+        rows = spend_forecasts(
+            home.database, project.id, nights, home.settings.forecast, home.settings.budgets
+        )
+        for as_of, daily, periods in rows:
+            home.database.replace_day("spend_forecast", project.id, as_of, daily)
+            home.database.replace_day("period_forecast", project.id, as_of, periods)
+            add_day_metadata(context, as_of, summary(daily, periods))
+
+
+@daily_asset(
+    group="forecast",
+    deps=["spend_forecast"],
+    table="budget_status",
+    description="Every budget of llmops.yaml: spent, where its period will end, the probability "
+    "that it is over, the day it is used up, and what would bring it back.",
+)
+def budget_status(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.forecast.runs import budget_statuses
+
+    home, nights = _window(context, deployment)
+    for project in home.projects():
+        statuses = budget_statuses(
+            home.database, project.id, nights, home.settings.forecast, home.settings.budgets
+        )
+        for as_of, rows in statuses:
+            home.database.replace_day("budget_status", project.id, as_of, rows)
+            at_risk = int(rows["status"].isin(["at_risk", "over"]).sum()) if len(rows) else 0
+            add_day_metadata(context, as_of, {"dagster/row_count": len(rows), "at_risk": at_risk})
+
+
+@daily_asset(
+    group="forecast",
+    deps=["spend_forecast"],
+    table="anomaly",
+    description="Scopes whose tokens or cost did not fit the forecast of the night before, with "
+    "the false discovery rate held over all series, and the slices that explain it.",
+)
+def anomaly(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.forecast.runs import night_anomalies
+
+    home, nights = _window(context, deployment)
+    for project in home.projects():
+        found = night_anomalies(
+            home.database, project.id, nights, home.settings.forecast, home.settings.budgets
+        )
+        for day, rows in found:
+            home.database.replace_day("anomaly", project.id, day, rows)
+            add_day_metadata(context, day, {"dagster/row_count": len(rows)})
+
+
+@daily_asset(
+    group="forecast",
+    deps=["spend_forecast"],
+    table="forecast_score",
+    description="The score-card: coverage, weighted interval score, MASE and bias of every "
+    "forecast whose day has come, over the last 30 and 90 nights.",
+)
+def forecast_score(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.forecast.runs import forecast_scores, headline
+
+    home, nights = _window(context, deployment)
+    for project in home.projects():
+        for as_of, rows in forecast_scores(
+            home.database, project.id, nights, home.settings.budgets
+        ):
+            home.database.replace_day("forecast_score", project.id, as_of, rows)
+            add_day_metadata(context, as_of, headline(rows))
+
+
+@dg.asset_check(
+    asset="spend_forecast",
+    blocking=True,
+    description="Every quantile is a number, none is negative, and they do not cross.",
+)
+def quantiles_are_sound(
+    context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
+) -> dg.AssetCheckResult:
+    from llmops_jobs.forecast.checks import unsound_forecasts
+
+    nights = [date.fromisoformat(key) for key in context.partition_keys]
+    wrong = unsound_forecasts(deployment.open().database, min(nights), max(nights))
+    return dg.AssetCheckResult(passed=wrong == 0, metadata={"rows": wrong})
+
+
+@dg.asset_check(
+    asset="forecast_score",
+    description="The 80 % intervals of the last 30 nights held what they promise; a forecaster "
+    "that has lost its calibration fails here.",
+)
+def forecast_is_calibrated(
+    context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
+) -> dg.AssetCheckResult:
+    from llmops_jobs.forecast.checks import lost_calibration
+
+    last = max(date.fromisoformat(key) for key in context.partition_keys)
+    lost = lost_calibration(deployment.open().database, last)
+    return dg.AssetCheckResult(
+        passed=not lost,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(lost) or "intervals hold what they promise",
+        metadata={"scopes": len(lost)},
+    )
+
+
+def _window(
+    context: dg.AssetExecutionContext, deployment: DeploymentResource
+) -> tuple[Deployment, list[date]]:
+    return deployment.open(), [date.fromisoformat(key) for key in context.partition_keys]

@@ -1,7 +1,5 @@
 """The group `ingest`: the copy of the source, and how it compares with it."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date

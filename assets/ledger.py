@@ -1,12 +1,10 @@
 """The group `ledger`: what every call cost, what that adds up to, and why it changed."""
 
-from __future__ import annotations
-
 from datetime import date
 
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset, each_day
+from assets._daily import add_day_metadata, daily_asset, each_day, typed
 from llmops_jobs.resources import DeploymentResource
 
 
@@ -39,9 +37,27 @@ def usage_daily(context: dg.AssetExecutionContext, deployment: DeploymentResourc
         add_day_metadata(context, day, aggregate_day(home, project, day))
 
 
+@daily_asset(
+    group="ledger",
+    deps=["usage_daily", "outcomes"],
+    kinds={"pandas"},
+    table="spend_change",
+    description="Why spend changed since the day and the week before: volume, retries, model mix, "
+    "tokens per request, cache and price, in parts that sum to the change exactly.",
+)
+def spend_change(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.ledger.change import SpendHistory
+    from llmops_jobs.ledger.daily import explain_day
+
+    history = SpendHistory(deployment.open().database)
+    for home, project, day in each_day(context, deployment):
+        add_day_metadata(context, day, explain_day(home, history, project, day))
+
+
 @dg.asset_check(
     asset="costs", blocking=True, description="Every model call of a day has exactly one cost row."
 )
+@typed
 def every_call_has_a_cost(
     context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
 ) -> dg.AssetCheckResult:
@@ -58,6 +74,7 @@ def every_call_has_a_cost(
 @dg.asset_check(
     asset="usage_daily", description="Model calls that nobody can price, with the models named."
 )
+@typed
 def unpriced_spend(
     context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
 ) -> dg.AssetCheckResult:

@@ -1,7 +1,5 @@
 """The group `quality`: scores of the answers, the estimate anchored on people, drift."""
 
-from __future__ import annotations
-
 from datetime import date
 
 import dagster as dg

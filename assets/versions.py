@@ -1,7 +1,5 @@
 """The group `versions`: what ran, how versions compare, and lasting changes with their cause."""
 
-from __future__ import annotations
-
 import dagster as dg
 
 from assets._daily import add_day_metadata, daily_asset, each_day, last_day

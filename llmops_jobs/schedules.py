@@ -1,7 +1,5 @@
 """When the nightly job runs, and over which days."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 
 import dagster as dg

@@ -1,7 +1,5 @@
 """The sensors. They decide nothing: what is due was recorded in the database by an asset."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
 
 import dagster as dg

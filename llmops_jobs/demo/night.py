@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -45,10 +46,10 @@ def remembered(home: Path) -> Demo | None:
 
 
 @contextmanager
-def stand_in(demo: Demo, *, port: int = PORT) -> Iterator[dict[str, str]]:
+def stand_in(demo: Demo, *, port: int | None = None) -> Iterator[dict[str, str]]:
     """Runs the stand-in; yields the environment under which the job reads it.
 
-    Raises UserError when it does not come up.
+    Without a port it listens on PORT or, where that is taken, on any free one. Raises UserError when it does not come up.
     """
     from llmops_jobs.demo.replay import Replay
 
@@ -58,7 +59,11 @@ def stand_in(demo: Demo, *, port: int = PORT) -> Iterator[dict[str, str]]:
     config = replay.write_config(home)
     command = [sys.executable, "-m", "llmops_jobs.demo.server", "--home", str(home)]
     command += ["--days", str(demo.days), "--seed", str(demo.seed), "--end", demo.end]
-    server = subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [*command, "--port", str(_port() if port is None else port)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         keys = _first_line(server)
         yield {
@@ -86,6 +91,18 @@ def stand_in_environment() -> Iterator[dict[str, str]]:
         return
     with stand_in(demo) as environment:
         yield environment
+
+
+def _port() -> int:
+    """PORT when it is free; 0, any, when it is not."""
+    with socket.socket() as probe:
+        # As a server binds: a port that was just left is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", PORT))
+        except OSError:
+            return 0
+    return PORT
 
 
 def _first_line(server: subprocess.Popen[str]) -> dict[str, str]:
