@@ -9,16 +9,27 @@ from llmops_jobs.store.tables.metadata import METADATA
 
 _QUANTILES = (("p025", 2.5), ("p10", 10), ("p25", 25), ("p50", 50), ("p75", 75), ("p90", 90))
 
+
+def _distribution(mean: str) -> list[sa.Column[float]]:
+    return [
+        number("mean", mean),
+        *(number(name, f"{q} % quantile") for name, q in (*_QUANTILES, ("p975", 97.5))),
+    ]
+
+
+_METRIC = "tokens (in and out), cost_usd, or a type of token such as cache_read_tokens"
+
 spend_forecast = sa.Table(
     "spend_forecast",
     METADATA,
     project(),
     day("as_of", "last day seen by the forecast"),
-    text_key("scope", "total, or dimension=value"),
+    text_key("scope", "total, or dimension=value; dimension=(other) is the rest of a dimension"),
     day("target_day", "day forecast"),
-    text_key("metric", "tokens or cost_usd", 32),
-    number("mean", "expected value"),
-    *(number(name, f"{q} % quantile") for name, q in (*_QUANTILES, ("p975", 97.5))),
+    text_key("metric", _METRIC, 32),
+    count("horizon", "target_day - as_of, days"),
+    *_distribution("expected value"),
+    number("widened", "factor by which the interval was widened after the score-card"),
     text("method", "models combined, and the rung of the ladder"),
     comment="one row per project, as_of, scope, target day and metric; kept for the score-card",
 )
@@ -29,11 +40,11 @@ period_forecast = sa.Table(
     project(),
     day("as_of", "last day seen by the forecast"),
     text_key("scope", "total, or dimension=value"),
-    text_key("period", "calendar period, such as 2026-11"),
-    text_key("metric", "tokens or cost_usd", 32),
+    text_key("period", "calendar period, UTC: 2026-11, 2026-W48 or 2026-Q4"),
+    text_key("metric", _METRIC, 32),
     number("to_date", "actual of the period so far"),
-    number("mean", "expected value of the whole period"),
-    *(number(name, f"{q} % quantile") for name, q in (*_QUANTILES, ("p975", 97.5))),
+    *_distribution("expected value of the whole period"),
+    count("days_missing", "days of the period so far that were not copied; they are estimated"),
     comment="sums over a calendar period, from sample paths",
 )
 
@@ -46,6 +57,7 @@ budget_status = sa.Table(
     text("scope", "total, or dimension=value"),
     sa.Column("period_start", sa.Date, comment="first day of the period"),
     sa.Column("period_end", sa.Date, comment="first day after the period"),
+    text("time_zone", "in which the period's days are meant"),
     usd("amount_usd", "the budget, USD"),
     usd("spent_usd", "spent so far in the period, USD"),
     usd("forecast_p10_usd", "at the period's end, USD"),
@@ -54,7 +66,8 @@ budget_status = sa.Table(
     number("probability_over", "probability that the period ends over budget"),
     sa.Column("exhausted_on", sa.Date, comment="median day on which the budget is used up"),
     number("burn_rate", "spend rate / rate that would just use the budget"),
-    text("status", "ok, at_risk, over"),
+    number("threshold", "largest configured share of the amount that was passed; 0 for none"),
+    text("status", "ok, at_risk, over, no_data"),
     text("owner", "who answers for it"),
     text("advice", "what would bring it back"),
     comment="one row per project, as_of and budget",
@@ -69,11 +82,12 @@ forecast_score = sa.Table(
     sa.Column("window", sa.Integer, primary_key=True, comment="nights scored: 30 or 90"),
     text_key("metric", "tokens or cost_usd", 32),
     count("n", "forecasts scored"),
+    count("nights", "days that were forecast and have come"),
     number("coverage_50", "share of actuals inside the 50 % interval"),
     number("coverage_80", "share inside the 80 % interval"),
     number("coverage_95", "share inside the 95 % interval"),
     number("wis", "mean weighted interval score, in units of the metric"),
-    number("mase", "mean absolute scaled error against seasonal naive"),
+    number("mase", "mean absolute error over that of the seasonal naive forecast"),
     number("bias", "mean (forecast - actual) / mean actual"),
     comment="the score-card: forecasts made against what came",
 )
@@ -85,6 +99,7 @@ anomaly = sa.Table(
     day(),
     text_key("scope", "total, or dimension=value"),
     text_key("metric", "tokens or cost_usd", 32),
+    text("kind", "spike, drop or new"),
     number("value", "what came"),
     number("expected", "median of the one-day-ahead forecast"),
     number("low", "2.5 % quantile of it"),

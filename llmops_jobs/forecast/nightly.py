@@ -1,0 +1,159 @@
+"""The forecasts of many nights: each sees its own past only, the history is read once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmops_jobs.forecast import engine
+from llmops_jobs.forecast.coherence import reconcile
+from llmops_jobs.forecast.history import (
+    COST,
+    EVALUATION,
+    METRICS,
+    OTHER,
+    TOKEN_TYPES,
+    TOKENS,
+    TOTAL,
+    History,
+)
+from llmops_jobs.forecast.settings import ForecastSettings
+
+Floats = NDArray[np.float64]
+
+REFIT_WEEKDAY = 6  # Sunday: parameters are chosen on the days up to it and kept for a week
+_RECENT = 28
+
+# Scope -> the dimension whose columns it adds up, and which; for total and evaluation, none.
+_Columns = dict[str, tuple[str, list[int]]]
+
+
+@dataclass(frozen=True)
+class Night:
+    """The forecast as of a day: `paths[metric][scope]` is `(paths, horizon)`, the first column the
+    day after `as_of`. The scopes of a dimension add up to the total in every path."""
+
+    as_of: date
+    horizon: int
+    paths: dict[str, dict[str, Floats]]
+    method: dict[tuple[str, str], str]  # (metric, scope) -> how
+    widened: dict[tuple[str, str], float]  # (metric, scope) -> factor on the interval
+
+
+@dataclass
+class Forecaster:
+    """Makes the nights of one project, in any order; keeps the parameters of the newest week."""
+
+    history: History
+    settings: ForecastSettings
+    extra_scopes: Collection[str] = ()
+    _fits: dict[tuple[str, date], tuple[list[str], engine.Fit]] = field(default_factory=dict)
+
+    def night(
+        self,
+        as_of: date,
+        horizon: int,
+        metrics: Sequence[str] = METRICS,
+        widen: Mapping[tuple[str, str], float] | None = None,
+    ) -> Night | None:
+        """The forecast as of a day, None where nothing was ever used up to it."""
+        end = self.history.index(as_of) + 1
+        if end <= 0 or not np.nansum(self.history.total[TOKENS][:end]) > 0:
+            return None
+        night = Night(as_of, horizon, {}, {}, dict(widen or {}))
+        for metric in metrics:
+            if metric in TOKEN_TYPES and not np.nansum(self.history.total[metric][:end]) > 0:
+                continue
+            columns = self._columns(metric, end)
+            scopes = list(columns)
+            result = engine.forecast(
+                self._amounts(metric, end, columns),
+                [f"{metric}:{scope}" for scope in scopes],
+                horizon,
+                seed=self.settings.seed,
+                fitted=self._fit(metric, columns, as_of),
+                widen=np.array([night.widened.get((metric, scope), 1.0) for scope in scopes]),
+                paths=self.settings.paths,
+            )
+            night.method.update(
+                ((metric, scope), how) for scope, how in zip(scopes, result.method, strict=True)
+            )
+            night.paths[metric] = _coherent(scopes, result.values)
+        return night
+
+    def _fit(self, metric: str, columns: _Columns, as_of: date) -> engine.Fit:
+        """Parameters chosen on the days up to the last Sunday, whichever night asks first."""
+        refit = as_of - timedelta(days=(as_of.weekday() - REFIT_WEEKDAY) % 7)
+        known, fitted = self._fits.get((metric, refit), ([], None))
+        new = [scope for scope in columns if scope not in known]
+        if new or fitted is None:
+            end = max(self.history.index(refit) + 1, 1)
+            then = self._columns(metric, end)
+            amounts = self._amounts(metric, end, {s: then.get(s, columns[s]) for s in new})
+            spent = np.nansum(amounts[-_RECENT:], axis=0)
+            whole = float(np.nansum(self.history.total[metric][max(0, end - _RECENT) : end]))
+            more = engine.fit(amounts, spent > self.settings.small_share * whole)
+            fitted = more if fitted is None else fitted.extend(more)
+            known = [*known, *new]
+            self._fits = {key: kept for key, kept in self._fits.items() if key[1] >= refit}
+            self._fits[metric, refit] = (known, fitted)
+        position = {scope: at for at, scope in enumerate(known)}
+        return fitted.select(np.array([position[scope] for scope in columns]))
+
+    def _columns(self, metric: str, end: int) -> _Columns:
+        """The scopes forecast with the days before row `end`; types of token by model only."""
+        columns: _Columns = {TOTAL: ("", [])}
+        if metric in (COST, TOKENS):
+            window = self.history.evaluation[TOKENS][max(0, end - self.settings.history_days) : end]
+            if np.nansum(window) > 0:
+                columns[EVALUATION] = ("", [])
+        for dimension, block in self.history.blocks.items():
+            if metric in TOKEN_TYPES and dimension != "model":
+                continue
+            wanted = self.history.largest(dimension, end, self.settings.scopes_per_dimension)
+            wanted += [
+                at
+                for at, value in enumerate(block.values)
+                if f"{dimension}={value}" in self.extra_scopes and at not in wanted
+            ]
+            columns |= {f"{dimension}={block.values[at]}": (dimension, [at]) for at in wanted}
+            rest = [at for at in range(len(block.values)) if at not in set(wanted)]
+            window = block.amounts[TOKENS][max(0, end - _RECENT) : end, rest]
+            if np.nansum(window) > 0:
+                columns[f"{dimension}={OTHER}"] = (dimension, rest)
+        return columns
+
+    def _amounts(self, metric: str, end: int, columns: _Columns) -> Floats:
+        """`(days, scopes)` up to row `end`; the first row is always the same weekday."""
+        begin = max(0, end - self.settings.history_days)
+        begin += -begin % 7
+        series = []
+        for scope, (dimension, at) in columns.items():
+            if scope == TOTAL:
+                series.append(self.history.total[metric][begin:end])
+            elif scope == EVALUATION:
+                series.append(self.history.evaluation[metric][begin:end])
+            else:
+                amounts = self.history.blocks[dimension].amounts[metric]
+                series.append(amounts[begin:end, at].sum(axis=1))
+        return np.stack(series, axis=1) if series else np.zeros((end - begin, 0))
+
+
+def _coherent(scopes: Sequence[str], values: Floats) -> dict[str, Floats]:
+    position = {scope: at for at, scope in enumerate(scopes)}
+    groups: dict[str, list[str]] = {}
+    for scope in scopes:
+        if scope not in (TOTAL, EVALUATION):
+            groups.setdefault(scope.partition("=")[0], []).append(scope)
+    parts = {name: values[[position[s] for s in members]] for name, members in groups.items()}
+    total, scaled = reconcile(values[position[TOTAL]], parts)
+    result = {TOTAL: total}
+    for name, members in groups.items():
+        result |= dict(zip(members, scaled[name], strict=True))
+    if EVALUATION in position:
+        result[EVALUATION] = values[position[EVALUATION]]
+    return result

@@ -1,0 +1,149 @@
+"""The forecast as a pure function."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from llmops_jobs.forecast import engine
+from llmops_jobs.forecast.frames import quantiles
+
+HORIZON = 30
+
+
+def weekly(days: int, series: int = 1, *, noise: float = 0.1, seed: int = 3) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    weekday = np.where(np.arange(days) % 7 >= 5, 0.6, 1.0)[:, None]
+    return 100 * weekday * np.exp(noise * random.standard_normal((days, series)))
+
+
+def spread(amounts: np.ndarray, **options: object) -> np.ndarray:
+    names = [f"series {number}" for number in range(amounts.shape[1])]
+    return quantiles(engine.forecast(amounts, names, HORIZON, seed=1, **options).values)  # type: ignore[arg-type]
+
+
+def test_a_weekly_series_is_forecast_with_its_weekend() -> None:
+    q = spread(weekly(140))
+    middle = q[3, 0]
+    weekday = (140 + np.arange(HORIZON)) % 7
+    assert middle[weekday < 5].mean() == pytest.approx(100, rel=0.1)
+    assert middle[weekday >= 5].mean() == pytest.approx(60, rel=0.1)
+
+
+def test_the_intervals_hold_what_they_promise() -> None:
+    amounts = weekly(200, 60, seed=11)
+    q = spread(amounts[:-HORIZON])
+    came = amounts[-HORIZON:].T
+    inside = ((came >= q[1]) & (came <= q[5])).mean()
+    assert 0.75 < inside < 0.93
+
+
+@pytest.mark.parametrize("days", [1, 2, 7, 20, 27, 28, 56, 365])
+def test_every_length_of_history_gets_an_ordered_interval_of_some_width(days: int) -> None:
+    q = spread(weekly(days))
+    assert np.isfinite(q).all()
+    assert (q >= 0).all()
+    assert (np.diff(q, axis=0) >= 0).all()
+    assert (q[5] > q[1]).all()
+
+
+def test_a_shorter_history_has_a_wider_interval() -> None:
+    def width(days: int) -> float:
+        q = spread(weekly(days))
+        return float((q[5] / q[1]).mean())
+
+    assert width(3) > width(14) > width(140)
+
+
+def test_a_runaway_day_last_week_leaves_the_forecast_where_it_was() -> None:
+    amounts = weekly(140)
+    plain = spread(amounts)[3].mean()
+    amounts[-3] *= 20
+    assert spread(amounts)[3].mean() == pytest.approx(plain, rel=0.1)
+
+
+def test_a_jump_on_the_newest_day_widens_the_interval_upwards() -> None:
+    amounts = weekly(140)
+    before = spread(amounts)
+    amounts[-1] *= 5
+    after = spread(amounts)
+    assert after[5].mean() > 2 * before[5].mean()
+    assert after[3].mean() == pytest.approx(before[3].mean(), rel=0.25)
+
+
+def test_a_new_level_ten_days_old_is_the_level_forecast() -> None:
+    amounts = weekly(140)
+    amounts[-10:] *= 3
+    result = engine.forecast(amounts, ["a"], HORIZON, seed=1)
+    assert result.shift.age[0] == 10
+    assert np.exp(result.shift.size[0]) == pytest.approx(3, rel=0.1)
+    assert np.median(result.values) == pytest.approx(3 * np.median(amounts[:-10]), rel=0.2)
+
+
+def test_a_missing_day_is_not_a_zero() -> None:
+    amounts = weekly(140)
+    gaps, zeros = amounts.copy(), amounts.copy()
+    gaps[-9:-5] = np.nan
+    zeros[-9:-5] = 0.0
+    plain = spread(amounts)[3].mean()
+    assert spread(gaps)[3].mean() == pytest.approx(plain, rel=0.05)
+    assert spread(zeros)[3].mean() == pytest.approx(plain, rel=0.1)  # an outage: set aside
+
+
+def test_the_same_seed_gives_the_same_bytes_with_whatever_else_is_forecast() -> None:
+    amounts = weekly(140, 6)
+    names = [f"series {number}" for number in range(6)]
+    together = engine.forecast(amounts, names, HORIZON, seed=7).values
+    again = engine.forecast(amounts, names, HORIZON, seed=7).values
+    assert together.tobytes() == again.tobytes()
+    for part in (slice(0, 2), slice(2, 3), slice(3, 6)):
+        alone = engine.forecast(amounts[:, part], names[part], HORIZON, seed=7).values
+        assert alone.tobytes() == together[part].tobytes()
+
+
+@pytest.mark.parametrize(
+    "amounts",
+    [
+        np.zeros((60, 1)),
+        np.full((60, 1), 5.0),
+        np.full((60, 1), np.nan),
+        np.full((1, 1), 12.0),
+        -np.ones((60, 1)),
+        np.where(np.arange(60)[:, None] == 40, 1e12, 3.0),
+        np.where(np.arange(60)[:, None] == 59, 1e12, 3.0),
+        np.where(np.arange(60)[:, None] % 9 == 0, 4.0, 0.0),
+        np.where(np.arange(60)[:, None] % 3 == 0, np.nan, 4.0),
+        np.where(np.arange(60)[:, None] == 30, np.inf, 4.0),
+        np.linspace(1e-9, 1e-6, 60)[:, None],
+    ],
+    ids=[
+        "all zeros",
+        "all equal",
+        "all missing",
+        "one day",
+        "negative",
+        "a jump to 1e12",
+        "a jump to 1e12 last night",
+        "intermittent",
+        "a third missing",
+        "infinite",
+        "nano-dollars",
+    ],
+)
+def test_bad_input_gets_a_wide_honest_interval(amounts: np.ndarray) -> None:
+    q = spread(amounts)
+    assert np.isfinite(q).all()
+    assert (q >= 0).all()
+    assert (np.diff(q, axis=0) >= 0).all()
+    assert (q[6] > q[0]).all(), "an interval of width zero claims to know the future"
+
+
+def test_a_sum_over_series_that_move_together_is_as_wide_as_they_are() -> None:
+    random = np.random.default_rng(2)
+    common = np.exp(0.2 * random.standard_normal((140, 1)))
+    amounts = 10 * common * np.exp(0.02 * random.standard_normal((140, 30)))
+    names = [f"series {number}" for number in range(30)]
+    paths = engine.forecast(amounts, names, HORIZON, seed=1).values.sum(axis=0)
+    own = spread(amounts)
+    relative = np.quantile(paths, 0.9, axis=0) / np.quantile(paths, 0.1, axis=0)
+    assert relative.mean() > 0.75 * (own[5] / own[1]).mean()
