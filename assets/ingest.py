@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset
+from assets._daily import add_day_metadata, daily_asset, typed
 from llmops_jobs import progress
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.resources import DeploymentResource
@@ -76,6 +76,7 @@ def reconciliation(context: dg.AssetExecutionContext, deployment: DeploymentReso
     description="Each observation of the day is there once, starts on it, and counts no less than "
     "nothing; days without any are named.",
 )
+@typed
 def observations_are_whole(
     context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
 ) -> dg.AssetCheckResult:
@@ -93,6 +94,7 @@ def observations_are_whole(
     asset="reconciliation",
     description="The copy equals the source, or the difference is explained.",
 )
+@typed
 def copy_equals_source(
     context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
 ) -> dg.AssetCheckResult:
