@@ -10,6 +10,7 @@ from llmops_jobs.ledger.book import load_book
 
 if TYPE_CHECKING:
     from llmops_jobs.deployment import Deployment
+    from llmops_jobs.ledger.change import SpendHistory
 
 
 def price_day(home: Deployment, project: str, day: date) -> dict[str, Any]:
@@ -54,3 +55,19 @@ def aggregate_day(home: Deployment, project: str, day: date) -> dict[str, Any]:
         "unpriced_requests": int(unpriced["requests"].sum()),
         "doubtful_requests": int(issues["requests"].sum()),
     }
+
+
+def explain_day(home: Deployment, history: SpendHistory, project: str, day: date) -> dict[str, Any]:
+    """Fills `attempt_daily` and `spend_change` for a day, as of that day."""
+    from llmops_jobs.ledger.change import explain
+    from llmops_jobs.ledger.marts import attempts
+
+    home.database.replace_day(
+        "attempt_daily", project, day, attempts(home.engine, home.lake, project, day)
+    )
+    rows = explain(history, project, day, home.settings.ledger.change_scopes)
+    home.database.replace_day("spend_change", project, day, rows)
+    told: dict[str, Any] = {"dagster/row_count": len(rows)}
+    for row in rows[(rows["scope"] == "total") & (rows["period"] == "day")].to_dict("records"):
+        told[f"{row['factor']}_usd"] = float(row["effect_usd"])
+    return told

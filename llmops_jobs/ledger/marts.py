@@ -61,6 +61,11 @@ def top_spenders(
     return rows.assign(share=share).drop(columns="total_usd").sort_values(["kind", "rank"])
 
 
+def attempts(engine: Engine, lake: Lake, project: str, day: date) -> pd.DataFrame:
+    """One project's day of `attempt_daily`; empty when attempts were not grouped yet."""
+    return engine.run(attempts_by_cell, lake, project, [day]).to_pandas()
+
+
 def usage_by_dimension(tables: Mapping[str, ir.Table]) -> ir.Table:
     calls = priced_calls(tables)
     failed = calls.level == "ERROR"
@@ -107,6 +112,16 @@ def spend_by_subject(tables: Mapping[str, ir.Table]) -> ir.Table:
         ranked = sums.mutate(kind=ibis.literal(kind), rank=place.cast("int32"))
         kinds.append(ranked.filter(ranked["rank"] <= MOST_SPENDERS))
     return ibis.union(*kinds).cross_join(total)
+
+
+def attempts_by_cell(tables: Mapping[str, ir.Table]) -> ir.Table:
+    calls, outcomes = tables["observations"], tables["outcomes"]
+    keys = ["day", "trace_id", "observation_id"]
+    product = calls.filter(calls.is_model_call & ~calls.is_evaluation)
+    joined = product.join(outcomes.select(*keys, "is_final"), keys)
+    return joined.group_by(["feature", "tenant", "provider", "model"]).aggregate(
+        attempts=joined.count(), logical_calls=joined.is_final.sum()
+    )
 
 
 def priced_calls(tables: Mapping[str, ir.Table]) -> ir.Table:

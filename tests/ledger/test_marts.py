@@ -100,7 +100,7 @@ _CALL = st.fixed_dictionaries(
 
 @given(calls=st.lists(_CALL, min_size=1, max_size=12), data=st.data())
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_any_order_and_any_split_of_the_rows_gives_the_same_marts(
     tmp_path_factory: object, calls: list[dict[str, object]], data: st.DataObject

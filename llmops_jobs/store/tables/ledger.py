@@ -59,6 +59,20 @@ cost_audit = sa.Table(
     comment="one row per project, day, model and cause of difference from the reported cost",
 )
 
+attempt_daily = sa.Table(
+    "attempt_daily",
+    METADATA,
+    project(),
+    day(),
+    text_key("feature", "name of the trace that the call belongs to"),
+    text_key("tenant", "customer, team or cost centre the call was made for"),
+    text_key("provider", "who served the model"),
+    text_key("model", "model that answered"),
+    count("attempts", "model calls"),
+    count("logical_calls", "calls as the application meant them: last attempts"),
+    comment="one row per project, day, feature, tenant and model: retries, for spend_change",
+)
+
 spend_change = sa.Table(
     "spend_change",
     METADATA,
@@ -66,7 +80,7 @@ spend_change = sa.Table(
     day(),
     text_key("period", "day (against the day before) or week (against the seven days before)", 8),
     text_key("scope", "total, or dimension=value"),
-    text_key("factor", "volume, tokens_per_request, model_mix, cache, price, retries, residual"),
+    text_key("factor", "volume, retries, model_mix, tokens_per_request, cache, price, residual"),
     usd("before_usd", "spend of the period before, USD"),
     usd("after_usd", "spend of the period, USD"),
     usd("effect_usd", "part of the change due to the factor, USD; effects sum to the change"),
