@@ -32,6 +32,7 @@ class Days:
             "scores": OrderedDict(),
         }
         self._latest_end: dict[date, str] = {}
+        self._traces: dict[date, set[str]] = {}
 
     @property
     def revision(self) -> tuple[int, int]:
@@ -52,14 +53,20 @@ class Days:
         end: str | None = None,
         before: tuple[str, Tie] | None = None,
         ended_from: str | None = None,
+        trace: str | None = None,
     ) -> Iterator[list[Row]]:
         """Lists of rows, newest first, with start <= time < end, after the position `before`.
 
-        `ended_from` lets days be skipped in which nothing ended at or after that time.
+        `ended_from` and `trace` let days be skipped that are known to have nothing that ended at
+        or after that time, or nothing of that trace.
         """
-        top = min((t for t in (end, before[0] if before else None) if t), default=None)
-        for day in self.days(start, top):
+        position = day_of(before[0]) if before else None
+        for day in self.days(start, end):
+            if position and day > position:
+                continue
             if ended_from and self._latest_end.get(day, ended_from) < ended_from:
+                continue
+            if trace and trace not in self._traces.get(day, (trace,)):
                 continue
             found = self.observations(day) if kind == "observations" else self.scores(day)
             rows = found.between(start, end, before, kind)
@@ -115,6 +122,7 @@ class Days:
         }
         ends = (row["endTime"] or row["startTime"] for row in observations)
         self._latest_end[day] = max(ends, default="")
+        self._traces[day] = {row["traceId"] for row in observations}
         if self.spill:
             for kind, kept in fetched.items():
                 self.spill.write(kind, day, kept)
@@ -124,6 +132,7 @@ class Days:
         if self._revision != self._source_revision():
             self._revision = self._source_revision()
             self._latest_end.clear()
+            self._traces.clear()
             for held in self._held.values():
                 held.clear()
 

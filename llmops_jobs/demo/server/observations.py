@@ -58,7 +58,9 @@ def observations(state: State, request: Request) -> Response:
     before = _cursor(query["cursor"]) if query.get("cursor") else None
 
     rows: Iterable[Row] = chain.from_iterable(
-        state.days.walk("observations", start, end, before, conditions.ended_from)
+        state.days.walk(
+            "observations", start, end, before, conditions.ended_from, query.get("traceId")
+        )
     )
     for predicate in [*state.visible("observations"), *chosen, *conditions.predicates]:
         rows = filter(predicate, rows)

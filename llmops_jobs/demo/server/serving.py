@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -52,22 +53,19 @@ def running(
     source: Source, *, host: str = "127.0.0.1", port: int = 0, **options: Any
 ) -> Iterator[Running]:
     """The stand-in in a thread of this process, for as long as the block lasts."""
-    import uvicorn
-
     state = prepare(source, **options)
-    server, bound = _server(state, host, port)
+    bound = _bind(host, port)
+    server = _prompt_server(state)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     try:
         while not server.started:
-            thread.join(0.005)
+            thread.join(0.002)
             if not thread.is_alive() and not server.started:
                 raise RuntimeError("the stand-in did not start")
         yield Running(f"http://{host}:{bound.getsockname()[1]}", state)
     finally:
-        assert isinstance(server, uvicorn.Server)
-        server.should_exit = True
-        server.force_exit = True
+        server.stop()
         thread.join(10)
         bound.close()
 
@@ -82,23 +80,29 @@ def serve(
 ) -> None:
     """The stand-in in the foreground until it is interrupted; `announce` is called once it
     accepts connections."""
-    state = prepare(source, **options)
-    server, bound = _server(state, host, port)
-    if announce:  # the socket listens already: whoever connects now is served in a moment
-        announce(Running(f"http://{host}:{bound.getsockname()[1]}", state))
-    server.run(sockets=[bound])
-
-
-def _server(state: State, host: str, port: int) -> tuple[Any, socket.socket]:
     import uvicorn
 
-    from llmops_jobs.demo.server.app import build
+    state = prepare(source, **options)
+    bound = _bind(host, port)
+    if announce:  # the socket listens already: whoever connects now is served in a moment
+        announce(Running(f"http://{host}:{bound.getsockname()[1]}", state))
+    uvicorn.Server(_config(state)).run(sockets=[bound])
 
+
+def _bind(host: str, port: int) -> socket.socket:
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.bind((host, port))
     bound.listen(128)
-    config = uvicorn.Config(
+    return bound
+
+
+def _config(state: State) -> Any:
+    import uvicorn
+
+    from llmops_jobs.demo.server.app import build
+
+    return uvicorn.Config(
         build(state),
         log_level="warning",
         access_log=False,
@@ -107,4 +111,30 @@ def _server(state: State, host: str, port: int) -> tuple[Any, socket.socket]:
         timeout_keep_alive=75,
         server_header=False,
     )
-    return uvicorn.Server(config), bound
+
+
+def _prompt_server(state: State) -> Any:
+    """A uvicorn server that ends when it is told to, not at its next tick: tests start hundreds."""
+    import uvicorn
+
+    class PromptServer(uvicorn.Server):
+        def stop(self) -> None:
+            self.loop.call_soon_threadsafe(self.ending.set)
+
+        async def main_loop(self) -> None:
+            await self.on_tick(0)
+            await self.ending.wait()
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            self.loop, self.ending = asyncio.get_running_loop(), asyncio.Event()
+            await super().startup(sockets)
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            for listening in self.servers:
+                listening.close()
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
+            for task in self.server_state.tasks:
+                task.cancel()
+
+    return PromptServer(_config(state))

@@ -15,9 +15,8 @@ from llmops_jobs.demo.server.shapes import complete_observation, complete_score
 class Source(Protocol):
     """One project's rows by UTC day. `day` may be slow: the server keeps the last few days.
 
-    A source may also have `revision` (an int that changes whenever its rows do), `days()` (the
-    days that have rows at all, for sources with wide gaps) and `day_of_trace(trace_id)` (the days
-    to look at for a trace; saves a walk over all days).
+    A source may also have `revision` (an int that changes whenever its rows do) and `days()` (the
+    days that have rows at all, for sources with wide gaps).
     """
 
     @property
