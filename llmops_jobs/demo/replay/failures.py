@@ -50,8 +50,8 @@ _LIMITS = np.where(_PROVIDER == "self-hosted", 0.0, 1.0)
 _SERVER = np.where(_PROVIDER == "self-hosted", 2.0, 1.0)
 # Context windows of the small models, at which long documents fail.
 _WINDOW = np.full(len(MODELS), 1_000_000)
-_WINDOW[CODE["llama-3.3-70b-versatile"]] = 60_000
-_WINDOW[CODE["mistral-small-latest"]] = 110_000
+_WINDOW[CODE["llama-3.3-70b-versatile"]] = 100_000
+_WINDOW[CODE["mistral-small-latest"]] = 120_000
 
 
 def draw(

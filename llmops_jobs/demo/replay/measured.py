@@ -17,6 +17,9 @@ Floats = np.ndarray
 
 # Slower than the measured 1.1 % a day, at which 60 days would nearly double the traffic.
 DAILY_GROWTH = 0.003
+# Days before the last at which the level is one. Late enough that the model calls of the quietest
+# Sunday of 60 days are not fewer than the requests asked for.
+PIVOT = 48
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def level(day: date, last_day: date) -> float:
     weeks_ago = (last_day - timedelta(days=last_day.weekday()) - monday).days // 7
     position = (day.weekday() - 7 * (weeks_ago + 1)) % len(index)
     ago = (last_day - day).days
-    return float(index[position] * np.exp(DAILY_GROWTH * (30 - ago)))
+    return float(index[position] * np.exp(DAILY_GROWTH * (PIVOT - ago)))
 
 
 def lengths(rng: np.random.Generator, table: Ints, size: int) -> tuple[Ints, Ints]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -11,10 +10,11 @@ import numpy as np
 
 from llmops_jobs import days as calendar
 from llmops_jobs.demo.replay import application as app
-from llmops_jobs.demo.replay import config, events, feedback, things
+from llmops_jobs.demo.replay import config, events, experiments, feedback, things
+from llmops_jobs.demo.replay.delivery import deliver
 from llmops_jobs.demo.replay.events import Event
 from llmops_jobs.demo.replay.plan import DAY_MS, Plan, make
-from llmops_jobs.demo.replay.wire import Rows, stored_cost
+from llmops_jobs.demo.replay.wire import stored_cost
 from llmops_jobs.demo.rows import DayRows, Row
 
 _KEPT_PLANS = 8
@@ -55,22 +55,18 @@ class Replay:
             return DayRows()
         plan = self.plan(day)
         start = plan.observations.start_ms
-        observations = list(_write(plan, np.flatnonzero(start < DAY_MS)))
-        if day > self.first_day:
-            before = self.plan(day - timedelta(days=1))
-            spilled = np.flatnonzero(before.observations.start_ms >= DAY_MS)
-            if len(spilled):
-                observations += _write(before, spilled)
+        observations = list(deliver(plan, np.flatnonzero(start < DAY_MS)))
+        before = self.plan(day - timedelta(days=1))
+        spilled = np.flatnonzero(before.observations.start_ms >= DAY_MS)
+        observations += deliver(before, spilled)
         return DayRows(observations=observations, scores=self._scores(day))
 
     def _scores(self, day: date) -> list[Row]:
         """Scores of the day, on traces of the day and of the three before it."""
         scores = []
         for before in range(feedback.DELAY_DAYS + 1):
-            traced = day - timedelta(days=before)
-            if traced >= self.first_day:
-                plan = self.plan(traced)
-                scores += feedback.scores_of(plan, before * DAY_MS, (before + 1) * DAY_MS)
+            plan = self.plan(day - timedelta(days=before))
+            scores += feedback.scores_of(plan, before * DAY_MS, (before + 1) * DAY_MS)
         return scores
 
     def plan(self, day: date) -> Plan:
@@ -108,13 +104,15 @@ class Replay:
             "models": things.models(self.last_day),
             "score-configs": things.score_configs(self.last_day),
             "annotation-queues": things.annotation_queues(self.last_day),
+            "datasets": [experiments.dataset(self.last_day)],
+            "dataset-items": experiments.dataset_items(self.seed, self.last_day),
+            "experiment-items": self.experiments(),
         }
+
+    def experiments(self) -> list[Row]:
+        """The items of the experiment runs: a baseline and two candidates over one dataset."""
+        return experiments.items(self.seed, self.last_day)
 
     def prompts(self, as_of: date | None = None) -> list[Row]:
         """Every prompt version with its labels as they stand at the end of a day."""
         return things.prompts(self.last_day, as_of or self.last_day, self.with_events)
-
-
-def _write(plan: Plan, at: np.ndarray) -> Iterator[Row]:
-    delay = plan.row_draws[at] % 45_000 + 2_000
-    return Rows(plan).write(at, plan.observations.end_ms[at] + delay)

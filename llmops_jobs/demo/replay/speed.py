@@ -44,8 +44,8 @@ def backoff_ms(rng: np.random.Generator, attempt: Ints) -> Floats:
 
 
 def tool_ms(rng: np.random.Generator, runaway: Ints) -> Floats:
-    """Tools are quick, but one in fifty waits for a job of minutes to hours."""
+    """Tools are quick, but one in thirty waits for a job of minutes to hours."""
     size = len(runaway)
     quick = rng.lognormal(np.log(450), 0.8, size)
     slow = rng.lognormal(np.log(25 * MINUTE_MS), 0.8, size).clip(max=180 * MINUTE_MS)
-    return np.where((rng.random(size) < 0.02) & (runaway == 0), slow, quick)
+    return np.where((rng.random(size) < 1 / 30) & (runaway == 0), slow, quick)

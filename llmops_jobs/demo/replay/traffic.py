@@ -13,7 +13,7 @@ from llmops_jobs.demo.replay.events import Active
 from llmops_jobs.demo.replay.measured import Ints, arrivals, measured, pick
 from llmops_jobs.demo.replay.text.handbook import SECURITY
 
-RUNAWAY_TRACES = 24
+RUNAWAY_TRACES = 12
 DAY_MS = 86_400_000
 
 

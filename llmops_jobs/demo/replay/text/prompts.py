@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 from llmops_jobs.demo.replay.quality import Defect
+from llmops_jobs.demo.replay.text.compact import dumps
 from llmops_jobs.demo.replay.text.extraction import SCHEMA_TEXT
 
 _EXAMPLES: Final = (
@@ -48,12 +48,11 @@ def document(documents: tuple[str, ...]) -> str:
 
 
 def judge(question: str, answer: str) -> str:
-    return json.dumps(
+    return dumps(
         [
             {"role": "system", "content": "Rate the answer's helpfulness from 0 to 1 as JSON."},
             {"role": "user", "content": f"Question: {question}\nAnswer: {answer}"},
         ],
-        ensure_ascii=False,
     )
 
 
@@ -66,4 +65,4 @@ def judged(defect: int, number: int) -> float:
 def verdict(defect: int, number: int) -> str:
     """The judge's answer as JSON."""
     score = judged(defect, number)
-    return json.dumps({"score": score, "reason": "helpful" if score > 0.5 else "does not help"})
+    return dumps({"score": score, "reason": "helpful" if score > 0.5 else "does not help"})

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
+from llmops_jobs.demo.replay.text.compact import dumps
 from llmops_jobs.demo.replay.text.conversation import person
 from llmops_jobs.demo.replay.text.phrases import CITIES, ITEMS
 
@@ -17,7 +17,7 @@ TOOLS: Final = {
     "send_mail": ("to", "subject"),
 }
 NAMES: Final = tuple(TOOLS)
-DEFINITIONS: Final = json.dumps(
+DEFINITIONS: Final = dumps(
     [
         {
             "type": "function",
@@ -31,8 +31,7 @@ DEFINITIONS: Final = json.dumps(
             },
         }
         for name, keys in TOOLS.items()
-    ],
-    separators=(",", ":"),
+    ]
 )
 
 
@@ -61,14 +60,14 @@ def arguments(name: str, draws: list[int], step: int) -> dict[str, str]:
 def call(draws: list[int], step: int, misused: bool) -> str:
     """The assistant's message that calls a tool, as JSON."""
     name = tool_of(draws, step)
-    given = json.dumps(arguments(name, draws, step))
+    given = dumps(arguments(name, draws, step))
     if misused:
         # A tool that does not exist, or arguments that are not JSON.
         if draws[2] % 2:
             name = f"{name}_v2"
         else:
             given = given[:-2]
-    return json.dumps(
+    return dumps(
         {
             "role": "assistant",
             "content": None,
@@ -94,4 +93,4 @@ def result(name: str, draws: list[int], step: int) -> str:
         }
         for i in range(1 + number % 3)
     ]
-    return json.dumps({"tool": name, "rows": rows})
+    return dumps({"tool": name, "rows": rows})

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
+
+import orjson
 
 from llmops_jobs.demo.replay import application as app
 from llmops_jobs.demo.replay.calls import Role
 from llmops_jobs.demo.replay.plan import Plan
 from llmops_jobs.demo.replay.quality import Defect
 from llmops_jobs.demo.replay.text import extraction, prompts, tools
+from llmops_jobs.demo.replay.text.compact import dumps
 from llmops_jobs.demo.replay.text.conversation import Conversation, converse
 
 _HALF_HOUR_MS: Final = 1_800_000
@@ -115,9 +117,9 @@ class Writer:
             return talk.question, None if failure else self._final(feature, request, talk), ""
         if role == Role.RETRIEVE:
             found = [{"id": f"doc-{i}", "content": text} for i, text in enumerate(talk.documents)]
-            return talk.question, json.dumps(found, ensure_ascii=False), ""
+            return talk.question, dumps(found), ""
         if role == Role.TOOL:
-            given = json.dumps(tools.arguments(tool, draws, step))
+            given = dumps(tools.arguments(tool, draws, step))
             return given, None if failure else tools.result(tool, draws, step), ""
         if role == Role.CHECK:
             return talk.answer, None if failure else '{"valid": true}', ""
@@ -127,7 +129,7 @@ class Writer:
         version = self._columns["prompt_version"][request]
         messages: list[dict[str, Any]] = []
         if feature == app.EMBED:
-            return json.dumps([talk.question, *talk.documents], ensure_ascii=False)
+            return dumps([talk.question, *talk.documents])
         if feature == app.JUDGE:
             judged = self.talk(self._columns["target"][request])
             return prompts.judge(judged.question, judged.answer)
@@ -143,7 +145,7 @@ class Writer:
         if feature == app.AGENT and step:
             draws = self._draws[request]
             before = tools.tool_of(draws, step - 1)
-            messages.append(json.loads(tools.call(draws, step - 1, False)))
+            messages.append(orjson.loads(tools.call(draws, step - 1, False)))
             messages.append(
                 {
                     "role": "tool",
@@ -151,7 +153,7 @@ class Writer:
                     "content": tools.result(before, draws, step - 1),
                 }
             )
-        return json.dumps(messages, ensure_ascii=False)
+        return dumps(messages)
 
     def _call_output(
         self, request: int, feature: int, step: int, last: bool, talk: Conversation
