@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset, each_day
+from assets._daily import add_day_metadata, daily_asset, each_day, typed
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.resources import DeploymentResource
 
@@ -94,3 +94,65 @@ def unit_cost_daily(context: dg.AssetExecutionContext, deployment: DeploymentRes
     from llmops_jobs.signals.nightly import write_unit_cost
 
     _run(context, deployment, write_unit_cost)
+
+
+def _check(
+    context: dg.AssetCheckExecutionContext,
+    deployment: DeploymentResource,
+    find: Callable[[Deployment, Sequence[date]], list[str]],
+    right: str,
+) -> dg.AssetCheckResult:
+    days = [date.fromisoformat(key) for key in context.partition_keys]
+    wrong = find(deployment.open(), days)
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        description="; ".join(wrong[:5]) or right,
+        metadata={"breaches": len(wrong)},
+    )
+
+
+@dg.asset_check(
+    asset="outcomes", blocking=True, description="Every model call of a day has one outcome."
+)
+@typed
+def every_call_has_an_outcome(
+    context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
+) -> dg.AssetCheckResult:
+    from llmops_jobs.signals.checks import calls_without_outcome
+
+    return _check(context, deployment, calls_without_outcome, "every call has one")
+
+
+@dg.asset_check(
+    asset="latency_daily",
+    description="Percentiles and histograms hold every call that has a latency, once.",
+)
+@typed
+def every_latency_is_measured(
+    context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
+) -> dg.AssetCheckResult:
+    from llmops_jobs.signals.checks import calls_not_measured
+
+    return _check(context, deployment, calls_not_measured, "every latency is in one bucket")
+
+
+@dg.asset_check(
+    asset="error_daily", description="Every call, attempt and error of the lake is counted once."
+)
+@typed
+def every_call_is_counted(
+    context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
+) -> dg.AssetCheckResult:
+    from llmops_jobs.signals.checks import calls_not_counted
+
+    return _check(context, deployment, calls_not_counted, "every call is counted once")
+
+
+@dg.asset_check(asset="feedback_daily", description="No cell has more votes than it can have.")
+@typed
+def votes_add_up(
+    context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
+) -> dg.AssetCheckResult:
+    from llmops_jobs.signals.checks import impossible_rates
+
+    return _check(context, deployment, impossible_rates, "votes add up")

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 UNITS: Final = ("successful_request", "positive_feedback", "passed_evaluation", "session")
 _KEY: Final = ["day", "trace_id", "observation_id"]
+_COLUMNS: Final = ["day", "scope", "unit", "n", "cost_usd", "usd_per_unit", "low", "high"]
 # Units of traces, where they are not in the lake: votes and passed evaluations.
 _MARKS: Final = pa.schema(
     [
@@ -72,7 +73,7 @@ def measure(
         *_of_traces(cells, "passed_evaluation", "passes"),
         *_of_sessions(sessions),
     ]
-    return pd.concat(rows, ignore_index=True)
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=_COLUMNS)
 
 
 def _cells(t: Tables) -> ir.Table:
