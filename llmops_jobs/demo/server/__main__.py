@@ -6,6 +6,8 @@ Prints one line of JSON with url, public_key and secret_key once it accepts conn
 from __future__ import annotations
 
 import json
+import signal
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,8 @@ def main(
         }
         click.echo(json.dumps(line))
 
+    # An orderly end also when told to terminate, so that the days on disk are removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     last = date.fromisoformat(end) if end else datetime.now(UTC).date() - timedelta(days=1)
     source = replay(seed=seed, days=days, end=last)
     serve(

@@ -38,6 +38,7 @@ class Endpoint:
     methods: dict[str, Handler]
     bucket: str = "general"
     open: bool = False  # without keys
+    v4: bool = False  # an ancient server does not know it
 
 
 def health(state: State, request: Request) -> Response:
@@ -71,9 +72,9 @@ ENDPOINTS = [
     Endpoint("/api/public/health", {"GET": health}, open=True),
     Endpoint("/api/public/ready", {"GET": health}, open=True),
     Endpoint("/api/public/projects", {"GET": projects}),
-    Endpoint("/api/public/v2/observations", {"GET": observations}),
+    Endpoint("/api/public/v2/observations", {"GET": observations}, v4=True),
     Endpoint("/api/public/v3/scores", {"GET": scores}),
-    Endpoint("/api/public/v2/metrics", {"GET": metrics}, "metrics"),
+    Endpoint("/api/public/v2/metrics", {"GET": metrics}, "metrics", v4=True),
     Endpoint("/api/public/scores", {"GET": gone, "POST": score_writes.create_score}),
     Endpoint("/api/public/scores/{score_id}", {"GET": gone, "DELETE": score_writes.delete_score}),
     Endpoint("/api/public/ingestion", {"POST": score_writes.ingest}, "ingestion"),
@@ -127,8 +128,8 @@ ENDPOINTS = [
         {"GET": queues.item, "PATCH": queues.change_item, "DELETE": queues.delete_item},
         "annotation-queues",
     ),
-    Endpoint("/api/public/experiments", {"GET": experiments.experiments}),
-    Endpoint("/api/public/experiment-items", {"GET": experiments.experiment_items}),
+    Endpoint("/api/public/experiments", {"GET": experiments.experiments}, v4=True),
+    Endpoint("/api/public/experiment-items", {"GET": experiments.experiment_items}, v4=True),
     # Routes of v3 that a v4 server has no more.
     Endpoint("/api/public/traces", {"GET": gone}),
     Endpoint("/api/public/traces/{trace_id}", {"GET": gone, "DELETE": score_writes.delete_trace}),
@@ -168,6 +169,8 @@ def build(state: State) -> ASGIApp:
 def _serve(state: State, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     async def serve(request: Request) -> Response:
         try:
+            if endpoint.v4 and state.mode == "ancient":
+                return HTMLResponse(NOT_FOUND_PAGE, 404)
             handler = endpoint.methods.get(request.method)
             if handler is None:
                 raise method_not_allowed()

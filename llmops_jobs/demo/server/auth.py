@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 
 from starlette.requests import Request
 
@@ -30,7 +29,7 @@ def check(state: State, request: Request) -> None:
         raise unauthorized("Invalid authorization header")
     try:
         public, _, secret = base64.b64decode(value).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise unauthorized("Invalid authorization header") from None
     if (public, secret) != (state.public_key, state.secret_key):
         raise unauthorized(f"Invalid credentials. {WRONG_HOST}")

@@ -15,16 +15,17 @@ NOT_A_NUMBER = "@@NaN@@"  # becomes a bare NaN in the text
 NEVER_EMPTY = ("id", "traceId", "startTime", "timestamp", "projectId")
 
 
-def spoil(page: Row, fault: Fault, previous: Row | None) -> Row:
-    """The page as the fault makes it; `previous` is the page that this path gave before."""
+def spoil(page: Row, fault: Fault, previous: Row | None, following: list[Row]) -> Row:
+    """The page as the fault makes it; `previous` is the page that was given before, `following`
+    the first rows of the next."""
     if fault.kind == "repeated_cursor":
         return _with_cursor(page, (previous or page)["meta"].get("cursor"))
     rows = page["data"]
     if fault.kind == "rows_behind":  # rows that were passed already, once more
         passed = copy.deepcopy((previous or {"data": []})["data"][-3:])
         return {**page, "data": [*passed, *rows]}
-    if fault.kind == "rows_ahead":  # rows far beyond the cursor, which come again later
-        return {**page, "data": [*rows, *copy.deepcopy(rows[:1])]}
+    if fault.kind == "rows_ahead":  # rows of the next page, which come again in their turn
+        return {**page, "data": [*rows, *following]}
     spoiled: list[Row] = []
     for place, row in enumerate(rows):
         if place % fault.every:

@@ -44,9 +44,12 @@ class Fault:
         if self.kind not in KINDS:
             raise ValueError(f"no fault {self.kind!r}; there are: {', '.join(KINDS)}")
 
+    def matches(self, method: str, url: str) -> bool:
+        return self.path in url and self.method in ("", method)
+
     def strikes(self, method: str, url: str) -> bool:
         """Counts the request if it matches."""
-        if self.path not in url or (self.method and self.method != method):
+        if not self.matches(method, url):
             return False
         self.seen += 1
         if self.seen < self.first or (self.last is not None and self.seen > self.last):
@@ -70,6 +73,10 @@ class Faults:
 
     def striking(self, method: str, url: str) -> list[Fault]:
         return [fault for fault in self.active if fault.strikes(method, url)]
+
+    def watching(self, method: str, url: str) -> bool:
+        """Whether a fault may need to know this page when it strikes the next one."""
+        return any(f.kind in (*CURSOR, *ROWS) and f.matches(method, url) for f in self.active)
 
     def described(self) -> list[dict[str, Any]]:
         return [asdict(fault) for fault in self.active]

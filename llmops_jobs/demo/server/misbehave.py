@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -38,7 +39,7 @@ class Misbehaving:
         url = f"{path}?{query}" if query else path
         self.state.requests.append(f"{scope['method']} {url}")
         faults = self.state.faults.striking(scope["method"], url)
-        if not faults:
+        if not faults and not self.state.faults.watching(scope["method"], url):
             await self.app(scope, receive, send)
             return
         for fault in faults:
@@ -50,9 +51,28 @@ class Misbehaving:
                 await _send(send, status, headers, body)
                 return
         answer = await _capture(self.app, scope, receive)
-        await self._damaged(answer, faults, url, send)
+        following: list[Row] = []
+        if any(fault.kind == "rows_ahead" for fault in faults):
+            following = await self._following(answer, scope, receive)
+        await self._damaged(answer, faults, url, following, send)
 
-    async def _damaged(self, answer: _Answer, faults: list[Fault], url: str, send: Send) -> None:
+    async def _following(self, answer: _Answer, scope: Scope, receive: Receive) -> list[Row]:
+        """The first rows of the next page."""
+        cursor = (_page(answer[2]) or {"meta": {}})["meta"].get("cursor")
+        if cursor is None:
+            return []
+        kept = [
+            (key, value)
+            for key, value in parse_qsl(scope["query_string"].decode("latin-1"), True)
+            if key not in ("cursor", "limit")
+        ]
+        query = urlencode([*kept, ("cursor", cursor), ("limit", "3")]).encode()
+        _, _, body = await _capture(self.app, {**scope, "query_string": query}, receive)
+        return list((_page(body) or {"data": []})["data"])
+
+    async def _damaged(
+        self, answer: _Answer, faults: list[Fault], url: str, following: list[Row], send: Send
+    ) -> None:
         status, headers, body = answer
         page = _page(body)
         if page is not None:
@@ -66,7 +86,7 @@ class Misbehaving:
                     if len(given) >= 2 and len(given) % 2 == 0:
                         page = {**page, "meta": {**page["meta"], **given[0]["meta"]}}
                 elif fault.kind in (*CURSOR, *ROWS):
-                    page = spoil(page, fault, given[-1] if given else None)
+                    page = spoil(page, fault, given[-1] if given else None, following)
             given.append(kept)
             if any(fault.kind in (*CURSOR, *ROWS) for fault in faults):
                 body = json.dumps(page).replace(f'"{NOT_A_NUMBER}"', "NaN").encode()

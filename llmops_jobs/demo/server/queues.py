@@ -55,7 +55,8 @@ async def create_queue(state: State, request: Request) -> Response:
 
 
 async def items(state: State, request: Request) -> Response:
-    found = [row for row in _items(state) if row["queueId"] == _queue(state, request)["id"]]
+    queue_id = _queue(state, request)["id"]
+    found = [row for row in _items(state) if row["queueId"] == queue_id]
     status = request.query_params.get("status")
     if status:
         if status not in STATUSES:
