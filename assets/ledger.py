@@ -39,6 +39,21 @@ def usage_daily(context: dg.AssetExecutionContext, deployment: DeploymentResourc
 
 @daily_asset(
     group="ledger",
+    deps=["costs", "usage_daily"],
+    kinds={"arrow"},
+    table="cost_audit",
+    description="Our cost beside Langfuse's, and beside a provider's bill where one is given; "
+    "every difference with its cause.",
+)
+def cost_audit(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.ledger.daily import audit_day
+
+    for home, project, day in each_day(context, deployment):
+        add_day_metadata(context, day, audit_day(home, project, day))
+
+
+@daily_asset(
+    group="ledger",
     deps=["usage_daily", "outcomes"],
     kinds={"pandas"},
     table="spend_change",

@@ -57,6 +57,37 @@ def aggregate_day(home: Deployment, project: str, day: date) -> dict[str, Any]:
     }
 
 
+def audit_day(home: Deployment, project: str, day: date) -> dict[str, Any]:
+    """Fills `cost_audit`, and `bill_audit` from the bills that are configured, for a day."""
+    import pandas as pd
+
+    from llmops_jobs.ledger.audit import READ, audit
+    from llmops_jobs.ledger.bill import compare, read_bill
+    from llmops_jobs.store.tables import TABLES
+
+    settings = home.settings.ledger
+    calls = home.lake.read_day("observations", project, day, READ)
+    costs = home.lake.read_day("costs", project, day)
+    rows = audit(load_book(settings), calls, costs, settings.tolerance)
+    home.database.replace_day("cost_audit", project, day, rows)
+    differing = rows[~rows["cause"].isin(["agreed", "missing_price_here"])]
+    told: dict[str, Any] = {
+        "dagster/row_count": len(rows),
+        "difference_usd": float(sum(rows["difference_usd"], Decimal(0))),
+        "differing_requests": int(differing["requests"].sum()),
+    }
+    usage = home.database.table("usage_daily", project, day, day)
+    bills = [read_bill(bill) for bill in settings.bills]
+    lines = [compare(bill, usage, day, settings.tolerance) for bill in bills]
+    compared = pd.concat(lines) if lines else pd.DataFrame(columns=TABLES["bill_audit"].c.keys())
+    home.database.replace_day("bill_audit", project, day, compared)
+    if len(compared):
+        billed = compared["billed_usd"].dropna()
+        told["billed_usd"] = float(sum(billed, Decimal(0)))
+        told["unread_bill_lines"] = sum(bill.unread for bill in bills)
+    return told
+
+
 def explain_day(home: Deployment, history: SpendHistory, project: str, day: date) -> dict[str, Any]:
     """Fills `attempt_daily` and `spend_change` for a day, as of that day."""
     from llmops_jobs.ledger.change import explain

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 #: The columns of `observations` that pricing reads.
 COLUMNS: Final = (
     *("trace_id", "observation_id", "start_time", "level", "provider", "model", "request_model"),
-    *("model_parameters", "is_model_call", *TOKEN_COLUMNS, "usage_details", "reported_cost_usd"),
+    *("model_parameters", "is_model_call", *TOKEN_COLUMNS, "usage_details", "usage_issue"),
+    "reported_cost_usd",
 )
 
 _EPOCH = date(1970, 1, 1)
@@ -34,7 +35,8 @@ _CONTEXT = ("service_tier", "processing", "speed", "search_type", "route")
 _ORDINARY_TIERS = {"", "auto", "default", "standard", "standard_only", "on_demand"}
 _ISSUES = (
     *("", "missing_model", "missing_price", "missing_usage"),
-    *("negative_tokens", "implausible_tokens", "overlapping_tokens", "unpriced_usage"),
+    *("negative_tokens", "implausible_tokens", "overlapping_tokens", "incomplete_tokens"),
+    "unpriced_usage",
 )
 _STATUSES = ("reported", "list", "override", "unpriced")
 
@@ -252,14 +254,15 @@ def _decide(
     issue = np.select(
         [
             *(units.negative, units.implausible, free_failure),
-            *(~known & no_model, ~known, nothing_used, units.overlapping, unpriced_usage),
+            *(~known & no_model, ~known, nothing_used, units.overlapping),
+            *(units.incomplete, unpriced_usage),
         ],
         [
             _ISSUES.index(name)
             for name in (
                 *("negative_tokens", "implausible_tokens", ""),
                 *("missing_model", "missing_price", "missing_usage"),
-                *("overlapping_tokens", "unpriced_usage"),
+                *("overlapping_tokens", "incomplete_tokens", "unpriced_usage"),
             )
         ],
         0,

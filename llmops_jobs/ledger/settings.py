@@ -33,5 +33,5 @@ class LedgerSettings(Section):
         200, ge=1, description="features and tenants (each) whose change of spend is explained"
     )
     tolerance: float = Field(
-        0.005, ge=0, description="relative difference from a reported cost that counts as agreement"
+        0.001, ge=0, description="relative difference from a reported cost that counts as agreement"
     )

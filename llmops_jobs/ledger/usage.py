@@ -37,11 +37,13 @@ class Quantities:
 
     by_type: dict[str, Ints]
     negative: Bools
-    implausible: Bools
-    overlapping: Bools  # parts larger than their whole
+    implausible: Bools  # too large, or not a number
+    overlapping: Bools  # parts larger than their whole, tokens counted twice
+    incomplete: Bools  # parts that do not reach the reported total
 
     @property
     def unusable(self) -> Bools:
+        """Calls some of whose counts are lost: an amount would be too low without saying so."""
         return self.negative | self.implausible
 
     def consumed(self) -> Bools:
@@ -63,6 +65,9 @@ def quantities(calls: pa.Table) -> Quantities:
         if count.size and (count.min() < 0 or count.max() > IMPLAUSIBLE):
             negative |= count < 0
             implausible |= count > IMPLAUSIBLE
+    told = _reported_issues(calls)
+    negative |= told["negative"]
+    implausible |= told["implausible"]
     bad = negative | implausible
     if bad.any():
         counts = {name: np.where(bad, 0, count) for name, count in counts.items()}
@@ -85,7 +90,7 @@ def quantities(calls: pa.Table) -> Quantities:
         if kind in details:
             details[kind], answer = _take(details[kind], answer - details[kind])
     reasoning, answer = _take(reasoning, answer)
-    overlapping = (rest < 0) | (answer < 0)
+    overlapping = (rest < 0) | (answer < 0) | told["overlapping"]
     # Reasoning beyond the whole output is a fault of its own, though the sum can be kept.
     overlapping |= get("reasoning_tokens", none) > get("output_tokens", none)
     by_type = {
@@ -102,7 +107,33 @@ def quantities(calls: pa.Table) -> Quantities:
     }
     by_type = {kind: units for kind, units in by_type.items() if units.any()}
     by_type["request"] = np.ones(calls.num_rows, dtype=np.int64)
-    return Quantities(by_type, negative, implausible, overlapping)
+    return Quantities(by_type, negative, implausible, overlapping, told["incomplete"])
+
+
+# What ingestion found wrong with the reported counts (`usage_issue`) -> what it means here.
+_REPORTED_ISSUES = {
+    "negative": "negative",
+    "too_large": "implausible",
+    "not_a_number": "implausible",
+    "unreadable": "implausible",
+    "overlap": "overlapping",
+    "part_exceeds_whole": "overlapping",
+    "below_total": "incomplete",
+    "only_total": "incomplete",
+}
+
+
+def _reported_issues(calls: pa.Table) -> dict[str, Bools]:
+    masks = {name: np.zeros(calls.num_rows, bool) for name in set(_REPORTED_ISSUES.values())}
+    if "usage_issue" not in calls.column_names:
+        return masks
+    encoded = pc.fill_null(calls["usage_issue"], "").combine_chunks().dictionary_encode()
+    codes = np.asarray(encoded.indices.to_numpy())
+    for code, text in enumerate(encoded.dictionary.to_pylist()):
+        for issue in text.split(","):
+            if issue in _REPORTED_ISSUES:
+                masks[_REPORTED_ISSUES[issue]] |= codes == code
+    return masks
 
 
 def _take(part: Ints, rest: Ints) -> tuple[Ints, Ints]:

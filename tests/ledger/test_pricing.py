@@ -151,6 +151,9 @@ def test_audio_has_its_own_price_and_is_not_charged_as_text(book: PriceBook) -> 
         ({"input_tokens": -1}, "unpriced", "negative_tokens"),
         ({"input_tokens": 2**60}, "unpriced", "implausible_tokens"),
         ({"cache_read_tokens": 1001}, "list", "overlapping_tokens"),
+        ({"usage_issue": "negative"}, "unpriced", "negative_tokens"),
+        ({"usage_issue": "below_total,overlap"}, "list", "overlapping_tokens"),
+        ({"usage_issue": "only_total"}, "list", "incomplete_tokens"),
         ({"model": "gpt-4o", "provider": "vllm"}, "unpriced", "missing_price"),
     ],
 )

@@ -51,12 +51,32 @@ cost_audit = sa.Table(
     project(),
     day(),
     text_key("model", "model that answered"),
-    text_key("cause", "missing_price, overlapping_buckets, frozen_price, estimated_tokens, ..."),
+    text_key(
+        "cause", "agreed, missing_price, frozen_price, overlapping_buckets, ...; see the docs"
+    ),
     count("requests", "model calls"),
     usd("cost_usd", "ours, USD"),
     usd("reported_cost_usd", "the source's, USD"),
     usd("difference_usd", "ours - the source's, USD"),
     comment="one row per project, day, model and cause of difference from the reported cost",
+)
+
+bill_audit = sa.Table(
+    "bill_audit",
+    METADATA,
+    project(),
+    day(),
+    text_key("bill", "name of the bill"),
+    text_key("model", "model as the bill names it, or as the ledger does"),
+    text_key(
+        "cause", "agreed, discount, not_in_ledger, not_on_bill, other_currency, difference", 32
+    ),
+    count("requests", "model calls in the ledger"),
+    usd("cost_usd", "ours, USD"),
+    usd("billed_usd", "on the bill, USD; null in another currency"),
+    usd("difference_usd", "ours - billed, USD"),
+    number("ratio", "billed / ours"),
+    comment="one row per project, day, provider's bill and model: the ledger beside the invoice",
 )
 
 attempt_daily = sa.Table(
