@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -212,13 +213,15 @@ def _digest(digest: Any, rows: pa.Table) -> None:
 
 
 def _blank(kind: pa.DataType) -> pa.Scalar:
-    if pa.types.is_list(kind):
-        return pa.scalar([], kind)
-    if pa.types.is_string(kind):
-        return pa.scalar("", kind)
-    return (
-        pa.scalar(0, pa.int64()).cast(kind) if not pa.types.is_boolean(kind) else pa.scalar(False)
-    )
+    for is_kind, value in (
+        (pa.types.is_list, []),
+        (pa.types.is_string, ""),
+        (pa.types.is_boolean, False),
+        (pa.types.is_decimal, Decimal(0)),
+    ):
+        if is_kind(kind):
+            return pa.scalar(value, kind)
+    return pa.scalar(0, kind)
 
 
 def _record(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -79,67 +79,77 @@ _BY_MODEL: Final = tuple(
 
 
 class Reader:
-    """Reads chosen keys, and the keys that the tenant rules name, from metadata JSON."""
+    """Reads chosen keys, and the keys that the tenant rules name, from metadata JSON.
+
+    Of several keys for one thing the first that has a value wins; a flat key before a nested one.
+    """
 
     def __init__(self, tenant_keys: Sequence[str] = ()) -> None:
-        self._tenant_keys = tuple(tenant_keys)
-        names = [*PROVIDER_KEYS, *REQUEST_MODEL_KEYS, *FINISH_KEYS, *TOOL_KEYS, *tenant_keys]
-        wanted = dict.fromkeys(["attributes", *names, *(f"attributes.{n}" for n in names)])
-        self._fields = {name: f"f{number}" for number, name in enumerate(wanted)}
+        groups: dict[str, str] = {}
+        for group, keys in _GROUPS.items():
+            groups |= dict.fromkeys(keys, group)
+        groups |= {key: f"tenant:{key}" for key in tenant_keys}
+        self._nested = groups
+        wanted = {"attributes": "attributes"}
+        for key, group in groups.items():
+            wanted |= {key: group, f"attributes.{key}": group}
+        names = {key: f"f{number}" for number, key in enumerate(wanted)}
         kind = msgspec.defstruct(
             "Metadata",
-            [(field, Any, None) for field in self._fields.values()],
-            rename={field: name for name, field in self._fields.items()},
+            [(name, Any, None) for name in names.values()],
+            rename={name: key for key, name in names.items()},
             gc=False,
         )
         self._decode = msgspec.json.Decoder(kind).decode
+        self._order = [wanted[key] for key in names]
 
     def read(self, text: str | None) -> tuple[str, str, str, str, dict[str, str]]:
         """(provider, request model, finish reason, tool names as JSON, tenant key -> value)."""
         if not text or text == "{}":
-            return "", "", "", "[]", {}
+            return _NOTHING
         try:
-            found = self._decode(text)
+            values = msgspec.structs.astuple(self._decode(text))
         except (msgspec.MsgspecError, UnicodeError):
-            return "", "", "", "[]", {}
-        tenants = {key: self._first(found, (key,)) for key in self._tenant_keys}
+            return _NOTHING
+        found: dict[str, str] = {}
+        tools: set[str] = set()
+        nested = values[0]
+        given = [
+            (group, value)
+            for group, value in zip(self._order[1:], values[1:], strict=True)
+            if value is not None
+        ]
+        if isinstance(nested, dict):
+            given += [(self._nested[key], nested[key]) for key in nested if key in self._nested]
+        for group, value in given:
+            if group == "tools":
+                tools |= _names(value)
+            elif not found.get(group):
+                found[group] = plain(value)
+        provider = found.get("provider", "")
         return (
-            provider_name(self._first(found, PROVIDER_KEYS)),
-            self._first(found, REQUEST_MODEL_KEYS),
-            self._first(found, FINISH_KEYS),
-            json.dumps(sorted(self._tools(found))),
-            {key: value for key, value in tenants.items() if value},
+            provider_name(provider) if provider else "",
+            found.get("request_model", ""),
+            found.get("finish", ""),
+            json.dumps(sorted(tools)) if tools else "[]",
+            {key[7:]: value for key, value in found.items() if key[:7] == "tenant:" and value},
         )
 
-    def _get(self, found: Any, name: str) -> Any:
-        value = getattr(found, self._fields[name])
-        if value is None:
-            value = getattr(found, self._fields[f"attributes.{name}"])
-        if value is None:
-            attributes = getattr(found, self._fields["attributes"])
-            if isinstance(attributes, Mapping):
-                value = attributes.get(name)
-        return value
 
-    def _first(self, found: Any, names: Sequence[str]) -> str:
-        for name in names:
-            text = plain(self._get(found, name))
-            if text:
-                return text
-        return ""
-
-    def _tools(self, found: Any) -> set[str]:
-        names: set[str] = set()
-        for key in TOOL_KEYS:
-            value = self._get(found, key)
-            if value is not None:
-                names |= _names(value)
-        return names
+_GROUPS: Final = {
+    "provider": PROVIDER_KEYS,
+    "request_model": REQUEST_MODEL_KEYS,
+    "finish": FINISH_KEYS,
+    "tools": TOOL_KEYS,
+}
+_NOTHING: Final[tuple[str, str, str, str, dict[str, str]]] = ("", "", "", "[]", {})
 
 
 def plain(value: Any) -> str:
     """A metadata value as plain text: JSON inside JSON undone, the first of a list, '' for none."""
-    if value is None or isinstance(value, Mapping):
+    if isinstance(value, str) and value[:1] not in ('"', "["):
+        return value
+    if value is None or isinstance(value, dict):
         return ""
     if isinstance(value, list):
         return plain(value[0]) if value else ""
@@ -147,12 +157,10 @@ def plain(value: Any) -> str:
         return "true" if value else "false"
     if not isinstance(value, str):
         return str(value)
-    if value[:1] in '"[':
-        try:
-            return plain(json.loads(value))
-        except ValueError:
-            return value.strip('"')  # cut at 200 characters, so its closing quote is gone
-    return value
+    try:
+        return plain(json.loads(value))
+    except ValueError:
+        return value.strip('"')  # cut at 200 characters, so its closing quote is gone
 
 
 def _names(value: Any) -> set[str]:
@@ -163,7 +171,7 @@ def _names(value: Any) -> set[str]:
             except ValueError:
                 return set()
         return {value} if value else set()
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         inner = value.get("name") or value.get("function")
         return _names(inner) if inner else set()
     if isinstance(value, list):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -27,6 +27,9 @@ from llmops_jobs.langfuse.sources import open_source
 
 log = logging.getLogger(__name__)
 
+CHUNK = 20_000
+A = TypeVar("A")
+B = TypeVar("B")
 Rows = Callable[[pa.Table, date], tuple[pa.Table, list[Reject]]]
 
 
@@ -74,11 +77,9 @@ def _pull(
         started = time.perf_counter()
         landed, gathered = Landed(project.id, day, name), Gathered(key)
         try:
-            for batch in fetch(day):
-                landed.pages += batch.pages
-                landed.bytes += batch.bytes
-                good, refused = rows(batch.rows, day)
-                landed.rejects |= {r.row_id: r for r in (*batch.rejects, *refused)}
+            for raw, rejects in _chunks(fetch(day), landed):
+                good, refused = rows(raw, day)
+                landed.rejects |= {r.row_id: r for r in (*rejects, *refused)}
                 gathered.add(good)
         except BaseException:
             gathered.close()
@@ -87,26 +88,42 @@ def _pull(
         return landed, gathered
 
     progress = Progress(name, project.name, len(wanted))
-    for landed, gathered in _ahead(gather, wanted, deployment.settings.ingest.parallel):
+    for landed, gathered in ahead(gather, wanted, deployment.settings.ingest.parallel):
         with closing(gathered):
             done = land(deployment.lake, deployment.database, landed, gathered, finish)
         progress.add(done)
         yield done
 
 
-def _ahead(
-    work: Callable[[date], tuple[Landed, Gathered]], wanted: Sequence[date], ahead: int
-) -> Iterator[tuple[Landed, Gathered]]:
-    """`work` of every day, in order, at most `ahead` days side by side."""
+def _chunks(batches: Iterator[Batch], landed: Landed) -> Iterator[tuple[pa.Table, list[Reject]]]:
+    """Batches joined to CHUNK rows: a page by itself is too small to be worth the calls."""
+    tables: list[pa.Table] = []
+    rejects: list[Reject] = []
+    for batch in batches:
+        landed.pages += batch.pages
+        landed.bytes += batch.bytes
+        tables.append(batch.rows)
+        rejects += batch.rejects
+        if sum(table.num_rows for table in tables) >= CHUNK:
+            yield pa.concat_tables(tables), rejects
+            tables, rejects = [], []
+    if tables:
+        yield pa.concat_tables(tables), rejects
+
+
+def ahead(
+    work: Callable[[date], tuple[A, B]], wanted: Sequence[date], parallel: int
+) -> Iterator[tuple[A, B]]:
+    """`work` of every day, in their order, at most `parallel` days side by side."""
     if len(wanted) == 1:
         yield work(wanted[0])
         return
-    running: deque[Future[tuple[Landed, Gathered]]] = deque()
-    with ThreadPoolExecutor(ahead, thread_name_prefix="days") as pool:
+    running: deque[Future[tuple[A, B]]] = deque()
+    with ThreadPoolExecutor(parallel, thread_name_prefix="days") as pool:
         try:
             for day in wanted:
                 running.append(pool.submit(work, day))
-                if len(running) >= ahead:
+                if len(running) >= parallel:
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()
@@ -119,7 +136,9 @@ def _ahead(
 def _discard(future: Future[Any]) -> None:
     """Frees what a day that nobody will land has gathered."""
     if not future.cancelled() and future.exception() is None:
-        future.result()[1].close()
+        gathered = future.result()[1]
+        if isinstance(gathered, Gathered):
+            gathered.close()
 
 
 class Progress:

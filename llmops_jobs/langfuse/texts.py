@@ -12,7 +12,7 @@ import pyarrow as pa
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.lake import schema
 from llmops_jobs.langfuse.project import ProjectKeys
-from llmops_jobs.langfuse.pull import fetch_text
+from llmops_jobs.langfuse.pull import ahead, fetch_text
 from llmops_jobs.langfuse.sources import open_source
 
 _PAIR = ("trace_id", "observation_id")
@@ -41,37 +41,39 @@ def pull_texts(
     texts of observations that are no longer chosen are dropped with the day's replacement."""
     from llmops_jobs.evals.sampling import choose_texts
 
-    settings = deployment.settings
+    settings = deployment.settings.ingest
     lake = deployment.lake
+
+    def chosen(day: date) -> tuple[pa.Table, pa.Table]:
+        observations = lake.read_day("observations", project.id, day)
+        scores = lake.read_day("scores", project.id, day)
+        pairs = choose_texts(observations, scores, settings.texts_per_day, settings.text_seed)
+        starts = observations.select([*_PAIR, "start_time"])
+        return pairs, pairs.select(_PAIR).join(starts, keys=list(_PAIR), join_type="inner")
+
+    def fetch(day: date) -> tuple[Texts, pa.Table | None]:
+        pairs, wanted = chosen(day)
+        held = lake.read_day("observation_text", project.id, day)
+        old = held.select([*_PAIR, "input", "output", "metadata"])
+        todo = wanted.join(old.select(_PAIR), keys=list(_PAIR), join_type="left anti")
+        new = fetch_text(source, todo, settings.longest_text)
+        texts = pa.concat_tables([old, new]).combine_chunks()
+        rows = pairs.join(texts, keys=list(_PAIR), join_type="inner")
+        done = Texts(
+            day, pairs.num_rows, pairs.num_rows - todo.num_rows, new.num_rows,
+            todo.num_rows - new.num_rows,
+        )  # fmt: skip
+        same = not todo.num_rows and rows.num_rows == held.num_rows
+        return done, None if same else _typed(rows)
+
     with closing(open_source(deployment, project)) as source:
-        for day in wanted:
-            observations = lake.read_day("observations", project.id, day)
-            chosen = choose_texts(
-                observations,
-                lake.read_day("scores", project.id, day),
-                settings.ingest.texts_per_day,
-                settings.ingest.text_seed,
-            )
-            held = lake.read_day("observation_text", project.id, day)
-            old = held.select([*_PAIR, "input", "output", "metadata"])
-            starts = observations.select([*_PAIR, "start_time"])
-            todo = chosen.join(old.select(_PAIR), keys=list(_PAIR), join_type="left anti")
-            asked = todo.select(_PAIR).join(starts, keys=list(_PAIR), join_type="inner")
-            new = fetch_text(source, asked, settings.ingest.longest_text)
-            rows = chosen.join(
-                pa.concat_tables([old, new]).combine_chunks(), keys=list(_PAIR), join_type="inner"
-            ).sort_by([(name, "ascending") for name in _PAIR])
-            if todo.num_rows or rows.num_rows != held.num_rows:
-                lake.replace_day("observation_text", project.id, day, _typed(rows))
-            yield Texts(
-                day,
-                chosen.num_rows,
-                chosen.num_rows - todo.num_rows,
-                new.num_rows,
-                todo.num_rows - new.num_rows,
-            )
+        for done, rows in ahead(fetch, wanted, settings.parallel):
+            if rows is not None:
+                lake.replace_day("observation_text", project.id, done.day, rows)
+            yield done
 
 
 def _typed(rows: pa.Table) -> pa.Table:
     wanted = [f for f in schema.OBSERVATION_TEXT if f.name not in schema.PARTITION]
+    rows = rows.sort_by([(name, "ascending") for name in _PAIR])
     return rows.select([field.name for field in wanted]).cast(pa.schema(wanted))

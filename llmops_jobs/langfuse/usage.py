@@ -48,11 +48,9 @@ def slot_of(key: str) -> str:
     """The slot that a usage key fills; '' for what is no token count."""
     # camelCase and dots to one spelling: cacheReadInputTokens -> cache_read_input_tokens.
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower().replace("-", "_")
-    if name.startswith("gen_ai.usage."):
-        name = name.removeprefix("gen_ai.usage.")
-        dotted = True
-    else:
-        dotted = "." in name
+    inclusive = name.startswith("gen_ai.usage.")
+    name = name.removeprefix("gen_ai.usage.")
+    dotted = "." in name
     if re.search(r"cost|price|_time$|^time|request|quer|second|character|upstream|miss", name):
         return ""
     if re.search(r"prediction|is_byok", name):
@@ -63,9 +61,9 @@ def slot_of(key: str) -> str:
         return {"input_tokens": "input", "output_tokens": "output"}.get(whole, "")
     if "tool_use" in name:
         return "" if dotted or "detail" in name else "input_more"
-    inside = "i" if dotted else "x"
+    inside = "i" if dotted or inclusive else "x"
     if "cach" in name or name.startswith("num_cach"):
-        return _cache_slot(name, dotted)
+        return _cache_slot(name, dotted or inclusive)
     if "total" in name:
         return "total" if name == "total" else "provider_total"
     if re.search(r"reason|thought|thinking", name):
@@ -77,7 +75,7 @@ def slot_of(key: str) -> str:
         if kind in name:
             kept = kind if kind == "audio" or (kind == "image" and side == "input") else "other"
             return f"{side}_{kept}_{inside}"
-    if dotted and name not in ("input.tokens", "output.tokens"):
+    if dotted:
         return ""  # a detail of some other kind: part of the whole already
     return side
 

@@ -143,9 +143,20 @@ class Decoder(Generic[RowT]):
         for raw in raws:
             try:
                 rows.append(self._row.decode(raw))
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                rejects.append(_reject(bytes(raw), error))
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                try:
+                    rows.append(self._row.decode(_without_blanks(bytes(raw))))
+                except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                    rejects.append(_reject(bytes(raw), error))
         return Decoded(rows, rejects, cursor, len(body))
+
+
+def _without_blanks(raw: bytes) -> bytes:
+    """The row without its empty strings: the source writes `""` where it means null."""
+    row = msgspec.json.decode(raw)
+    if not isinstance(row, dict):
+        return raw
+    return msgspec.json.encode({key: value for key, value in row.items() if value != ""})
 
 
 def _split(body: bytes) -> tuple[Sequence[bytes | msgspec.Raw], str | None]:
