@@ -75,10 +75,11 @@ def test_rows_lie_in_their_day(replay: Replay) -> None:
     assert {row["timestamp"][:10] for row in rows.scores} == {str(day)}
 
 
-def test_a_row_is_never_in_two_days(replay: Replay) -> None:
+def test_a_row_is_never_in_two_days() -> None:
     """Traces cross midnight; their rows are in the day in which each of them starts."""
     seen: dict[tuple[str, str], str] = {}
     crossed = 0
+    replay = Replay(seed=7, end=END, requests_per_day=800)
     traces: dict[str, str] = {}
     for back in range(20, 8, -1):
         day = END - timedelta(days=back)
@@ -88,6 +89,13 @@ def test_a_row_is_never_in_two_days(replay: Replay) -> None:
             seen[key] = str(day)
             crossed += traces.setdefault(row["traceId"], str(day)) != str(day)
     assert crossed > 0
+
+
+def test_a_single_request_a_day_is_enough() -> None:
+    tiny = Replay(seed=1, end=END, requests_per_day=1)
+    sizes = [len(tiny.day(END - timedelta(days=back)).observations) for back in range(60)]
+    assert 60 < sum(sizes) < 1000
+    assert tiny.daily_usd() > 0
 
 
 def test_it_runs_without_marked_events() -> None:

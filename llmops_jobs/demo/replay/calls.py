@@ -120,7 +120,7 @@ def _attempts(rng: np.random.Generator, requests: Requests, event: Active) -> _C
     tokens = usage.draw(rng, requests, request, step, event)
     model, at_ms = requests.model[request], requests.start_ms[request]
 
-    open_calls = np.arange(len(request))
+    open_calls, before = np.arange(len(request)), None
     rows, numbers, found = [], [], []
     for attempt in range(failures.MAX_ATTEMPTS):
         failure = failures.draw(
@@ -128,13 +128,14 @@ def _attempts(rng: np.random.Generator, requests: Requests, event: Active) -> _C
             model[open_calls],
             at_ms[open_calls],
             tokens.input[open_calls],
-            attempt,
+            before,
             event,
         )
         rows.append(open_calls)
         numbers.append(np.full(len(open_calls), attempt))
         found.append(failure)
-        open_calls = open_calls[failures.retried(rng, failure)]
+        again = failures.retried(rng, failure)
+        open_calls, before = open_calls[again], failure[again]
     row, number, failure = (np.concatenate(part) for part in (rows, numbers, found))
     order = np.lexsort((number, row))
     row, number, failure = row[order], number[order], failure[order]

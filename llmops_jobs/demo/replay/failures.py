@@ -55,17 +55,23 @@ _WINDOW[CODE["mistral-small-latest"]] = 120_000
 
 
 def draw(
-    rng: np.random.Generator, model: Ints, at_ms: Ints, tokens: Ints, attempt: int, event: Active
+    rng: np.random.Generator,
+    model: Ints,
+    at_ms: Ints,
+    tokens: Ints,
+    before: Ints | None,
+    event: Active,
 ) -> Ints:
-    """The failure of every call's attempt (0 is the first)."""
+    """The failure of every call's attempt. before: that of its attempt before, if it is not the
+    first."""
     rates = np.zeros((len(model), len(Failure)))
     for failure, rate in RATES.items():
         rates[:, failure] = rate
     rates[:, Failure.RATE_LIMIT] *= _LIMITS[model]
     rates[:, Failure.SERVER] *= _SERVER[model]
-    if attempt:
+    if before is not None:
         # What made a call fail has often not passed when it is tried again.
-        rates[:, [Failure.RATE_LIMIT, Failure.TIMEOUT, Failure.SERVER]] *= 12
+        rates[np.arange(len(model)), before] = 0.15
     if event("retry-storm"):
         hit = (_PROVIDER[model] == "openai") & _within(at_ms, STORM_HOURS)
         rates[hit, Failure.RATE_LIMIT] = 0.5

@@ -84,8 +84,9 @@ def _targets(rng: np.random.Generator, feature: Ints) -> Ints:
     target = np.full(len(feature), -1)
     rated = np.flatnonzero(np.isin(feature, (app.CHAT, app.RAG)))
     judges = np.flatnonzero(feature == app.JUDGE)
-    if len(rated) and len(judges):
-        target[judges] = rng.choice(rated, len(judges))
+    if len(judges) and len(rated):
+        # No answer is judged twice, unless there are fewer answers than judges.
+        target[judges] = np.resize(rng.permutation(rated), len(judges))
     return target
 
 
@@ -105,6 +106,7 @@ def _who(
     # Daily shares of tenants wander.
     expected *= rng.lognormal(0, 0.06, (tenants, 1))
     counts = rng.poisson(expected).ravel()
+    counts[app.CHAT] += counts.sum() == 0  # no day without traffic
     cells = np.repeat(np.arange(counts.size), counts)
     feature, tenant = cells % features, cells // features
     runaway = np.zeros(len(cells), np.int64)

@@ -40,10 +40,15 @@ class Running:
 
 
 def prepare(source: Source, things: dict[str, Any] | None = None, **options: Any) -> State:
-    """A state with the given source; `options` are State's fields, `things` its own data."""
+    """A state with the given source; `options` are State's fields.
+
+    things: data besides the traffic, by kind; the source's own `things()` when absent.
+    """
     from llmops_jobs.demo.server.defaults import default_things
 
     state = State(source, **options)
+    if things is None and hasattr(source, "things"):
+        things = source.things()
     state.things = {**default_things(state.project_id), **(things or {})}
     return state
 
