@@ -157,6 +157,14 @@ class BundledBook:
         found = self.find(provider, model)
         return () if found is None else _start_dates(found[1])
 
+    def seller_name(self, provider: str, model: str) -> str:
+        """Who sells the model, as people write it; the name in the trace when the book has none."""
+        known = self._provider(provider)
+        if known is None and not provider and model:
+            found = self.find(provider, model)
+            known = found[0] if found is not None else None
+        return known.name if known is not None else provider or "Unknown"
+
     def _provider(self, name: str) -> Provider | None:
         from genai_prices.data_snapshot import find_provider_by_id
 

@@ -42,7 +42,7 @@ _STATUSES = ("reported", "list", "override", "unpriced")
 
 
 @dataclass
-class _Table:
+class PriceRows:
     """Rows of the price book that the calls of one table need, as arrays."""
 
     femto: Ints  # (row, usage type); -1 where the book has no price
@@ -61,15 +61,15 @@ def price(book: PriceBook, observations: pa.Table) -> pa.Table:
     if calls.num_rows == 0:
         return schema.empty("costs").drop_columns(list(schema.PARTITION))
     units = quantities(calls)
-    row, table = _price_rows(book, calls)
+    row, table = price_rows(book, calls)
     amounts, unpriced_usage = _amounts(units, row, table)
     return _decide(calls, units, row, table, amounts, unpriced_usage, book.hash)
 
 
-def _price_rows(book: PriceBook, calls: pa.Table) -> tuple[Ints, _Table]:
+def price_rows(book: PriceBook, calls: pa.Table) -> tuple[Ints, PriceRows]:
     """For every call the row of the price table that holds for it, -1 where there is none."""
     keys, way = _ways_of_calling(book, calls)
-    table = _Table(np.zeros((0, len(USAGE_TYPES)), np.int64), np.zeros(0, np.int64), [])
+    table = PriceRows(np.zeros((0, len(USAGE_TYPES)), np.int64), np.zeros(0, np.int64), [])
     vectors: list[list[int]] = []
     statuses: list[int] = []
     first = np.full(len(keys), -1, dtype=np.int64)
@@ -187,7 +187,7 @@ def _context(text: str) -> Context:
     return tuple(sorted((key, value) for key, value in told.items() if value != "standard"))
 
 
-def _amounts(units: Quantities, row: Ints, table: _Table) -> tuple[dict[str, Ints], Bools]:
+def _amounts(units: Quantities, row: Ints, table: PriceRows) -> tuple[dict[str, Ints], Bools]:
     """Whole pico-dollars of every component, and which calls used something without a price."""
     femto = {name: np.zeros(len(row), dtype=np.int64) for name in COMPONENTS}
     missing = np.zeros(len(row), dtype=bool)
@@ -206,7 +206,7 @@ def _amounts(units: Quantities, row: Ints, table: _Table) -> tuple[dict[str, Int
             missing |= used < 0
             used = np.maximum(used, 0)
         femto[COMPONENT.get(kind, "other_usd")] += used * at
-    return {name: _to_pico(value) for name, value in femto.items()}, missing
+    return {name: to_pico(value) for name, value in femto.items()}, missing
 
 
 def _capped(used: Ints, at: Ints) -> Ints:
@@ -214,7 +214,7 @@ def _capped(used: Ints, at: Ints) -> Ints:
     return np.where(used.astype(float) * at.astype(float) < 2.0**60, used, -1)
 
 
-def _to_pico(femto: Ints) -> Ints:
+def to_pico(femto: Ints) -> Ints:
     """Rounded half to even."""
     whole, rest = np.divmod(femto, FEMTO_PER_PICO)
     half = FEMTO_PER_PICO // 2
@@ -226,7 +226,7 @@ def _decide(
     calls: pa.Table,
     units: Quantities,
     row: Ints,
-    table: _Table,
+    table: PriceRows,
     amounts: dict[str, Ints],
     unpriced_usage: Bools,
     book_hash: str,
