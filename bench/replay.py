@@ -10,7 +10,7 @@ DAYS = 6
 
 
 def run() -> None:
-    """Prints the processor time per day and its ratio to `orjson.dumps` and `json.dumps` of the rows."""
+    """Prints processor time per day, and its ratio to `orjson.dumps` and `json.dumps`."""
     import json
 
     import orjson
@@ -31,9 +31,7 @@ def run() -> None:
         json.dumps(day)
     standard = (time.process_time() - began) / DAYS
     count = sum(len(day.observations) for day in written) / DAYS
-    print(
-        f"replay: {count:,.0f} observations and {size / 1e6:.1f} MB a day in {made:.3f} s of processor time"
-    )
+    print(f"replay: {count:,.0f} observations and {size / 1e6:.1f} MB a day, {made:.3f} CPU s")
     print(f"replay: {made / floor:.1f} times orjson.dumps, {made / standard:.2f} times json.dumps")
 
 
