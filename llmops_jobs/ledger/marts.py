@@ -74,9 +74,9 @@ def usage_by_dimension(tables: Mapping[str, ir.Table]) -> ir.Table:
         requests=calls.count(),
         errors=failed.sum(),
         traces=calls.trace_id.nunique(),
-        **{name: calls[name].sum() for name in _SUMMED_TOKENS},
-        audio_tokens=(calls.input_audio_tokens + calls.output_audio_tokens).sum(),
-        image_tokens=calls.input_image_tokens.sum(),
+        **{name: _tokens(calls[name]) for name in _SUMMED_TOKENS},
+        audio_tokens=_tokens(calls.input_audio_tokens) + _tokens(calls.output_audio_tokens),
+        image_tokens=_tokens(calls.input_image_tokens),
         issues=(calls.issue != "").sum(),
         cost_usd=_money(calls.cost_usd),
         reported_cost_usd=_money(calls.reported_cost_usd),
@@ -89,8 +89,8 @@ def issues_by_model(tables: Mapping[str, ir.Table]) -> ir.Table:
     doubtful = calls.filter(calls.issue != "")
     return doubtful.group_by(["issue", "provider", "model", "price_status"]).aggregate(
         requests=doubtful.count(),
-        input_tokens=doubtful.input_tokens.sum(),
-        output_tokens=doubtful.output_tokens.sum(),
+        input_tokens=_tokens(doubtful.input_tokens),
+        output_tokens=_tokens(doubtful.output_tokens),
         cost_usd=_money(doubtful.cost_usd),
     )
 
@@ -140,6 +140,11 @@ _SUMMED_TOKENS = (
     *("cache_write_1h_tokens", "reasoning_tokens"),
 )
 _OF_COST = ("price_status", "price_id", "issue", *COMPONENTS)
+
+
+def _tokens(column: Any) -> Any:
+    """A sum over calls of which some reported no count; 0 when none did."""
+    return column.sum().fill_null(0)
 
 
 def _money(column: Any) -> Any:

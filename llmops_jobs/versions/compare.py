@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from llmops_jobs.versions.estimate import Difference, difference
+import numpy as np
+
+from llmops_jobs.versions.estimate import Arms, Difference, difference
 from llmops_jobs.versions.sequence import e_benjamini_hochberg
 from llmops_jobs.versions.traffic import FEEDBACK, PASS
 from llmops_jobs.versions.verdict import Judged, Measure, judge
@@ -55,11 +57,12 @@ def compare(calls: pd.DataFrame, day: date, false_discovery_rate: float) -> pd.D
     rows: list[dict[str, object]] = []
     evidence: list[float] = []
     for pair in pairs(calls, day):
+        arms = Arms.of(pair.calls)
+        parts = [(name, rows, arms.take(rows)) for name, rows in slices(pair.calls)]
         for measure in measures(pair.calls):
-            column = _COLUMNS.get(measure.name, measure.name)
-            weight = "scored_weight" if column.startswith(PASS) else None
-            for name, part in slices(pair.calls):
-                found = difference(part, column, weight)
+            value, weight = _values(pair.calls, measure)
+            for name, part, inside in parts:
+                found = difference(inside, value[part], None if weight is None else weight[part])
                 if found is None:
                     continue
                 judged = judge(measure, found)
@@ -125,14 +128,24 @@ def measures(calls: pd.DataFrame) -> Iterator[Measure]:
             yield Measure(column, higher_is_better=True, margin=0.02)
 
 
-def slices(calls: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    yield "total", calls
+def slices(calls: pd.DataFrame) -> Iterator[tuple[str, np.ndarray]]:
+    """Names and row numbers: everything, then the largest values of each slicing dimension."""
+    yield "total", np.arange(len(calls))
     for dimension in _SLICES:
         sizes = calls.loc[calls[dimension] != "", dimension].value_counts()
         if len(sizes) < 2:
             continue
         for value in sorted(sizes.index[:_LARGEST]):
-            yield f"{dimension}={value}", calls[calls[dimension] == value]
+            yield f"{dimension}={value}", np.flatnonzero((calls[dimension] == value).to_numpy())
+
+
+def _values(calls: pd.DataFrame, measure: Measure) -> tuple[np.ndarray, np.ndarray | None]:
+    """The metric of every call and, for metrics of a sample, the calls' weights."""
+    column = _COLUMNS.get(measure.name, measure.name)
+    value = calls[column].to_numpy(dtype=float, na_value=np.nan)
+    if not column.startswith(PASS):
+        return value, None
+    return value, calls["scored_weight"].to_numpy(dtype=float, na_value=np.nan)
 
 
 def _row(

@@ -33,49 +33,72 @@ class Difference:
     overlap: float
 
 
-def difference(calls: pd.DataFrame, value: str, weight: str | None = None) -> Difference | None:
-    """Candidate minus baseline of the mean of column `value`.
+@dataclass(frozen=True)
+class Arms:
+    """Calls of two versions with their groups as whole numbers; arm 0 is the baseline."""
 
-    `calls` has a row per call with arm (0 baseline, 1 candidate), stratum, cluster and the value;
-    rows without a value are left out. `weight` names the column of inverse inclusion probabilities
-    where the value is known of a sample only. None when no stratum was seen by both.
+    arm: np.ndarray
+    stratum: np.ndarray
+    cluster: np.ndarray
+
+    @classmethod
+    def of(cls, calls: pd.DataFrame) -> Arms:
+        """From columns arm, stratum and cluster."""
+        codes = (np.asarray(calls[name].factorize()[0]) for name in ("stratum", "cluster"))
+        return cls(calls["arm"].to_numpy(), *codes)
+
+    def take(self, kept: np.ndarray) -> Arms:
+        return Arms(self.arm[kept], self.stratum[kept], self.cluster[kept])
+
+
+def difference(
+    arms: Arms, value: np.ndarray, weight: np.ndarray | None = None
+) -> Difference | None:
+    """Candidate minus baseline of the mean of `value`, one number per call, NaN where unknown.
+
+    `weight` is the inverse inclusion probability where the value is known of a sample only. None
+    when no stratum was seen by both versions.
     """
-    rows = calls[calls[value].notna()]
-    if rows.empty:
+    known = np.flatnonzero(np.isfinite(value))
+    if not len(known):
         return None
-    counts = rows.groupby(["stratum", "arm"]).size().unstack(fill_value=0)
-    counts = counts.reindex(columns=[0, 1], fill_value=0)
-    shared = counts[(counts >= _SMALLEST_CELL).all(axis=1)].index
-    compared = rows[rows["stratum"].isin(shared)]
-    if compared.empty:
+    arms = arms.take(known)
+    cells = np.bincount(arms.stratum * 2 + arms.arm, minlength=2 * (arms.stratum.max() + 1))
+    shared = np.all(cells.reshape(-1, 2) >= _SMALLEST_CELL, axis=1)
+    compared = np.flatnonzero(shared[arms.stratum])
+    if not len(compared):
         return None
-    x = compared[value].to_numpy(dtype=float)
-    w = np.ones(len(x)) if weight is None else compared[weight].to_numpy(dtype=float)
-    arm = compared["arm"].to_numpy()
-    stratum, _ = _codes(compared["stratum"])
-    cell = stratum * 2 + arm
-    size = 2 * (stratum.max() + 1)
-    total = np.bincount(cell, w, size)
-    mean = np.bincount(cell, w * x, size) / total
-    share = np.bincount(stratum, w) / w.sum()
+    rows = known[compared]
+    return _stratified(
+        arms.take(compared),
+        value[rows],
+        np.ones(len(rows)) if weight is None else weight[rows],
+        overlap=len(rows) / len(known),
+    )
+
+
+def _stratified(arms: Arms, x: np.ndarray, w: np.ndarray, *, overlap: float) -> Difference:
+    cell = arms.stratum * 2 + arms.arm
+    strata = arms.stratum.max() + 1
+    total = np.bincount(cell, w, 2 * strata)
+    # Strata that were left out have no weight: their means are never used.
+    mean = np.bincount(cell, w * x, 2 * strata) / np.where(total > 0, total, 1)
+    share = np.bincount(arms.stratum, w, strata) / w.sum()
     baseline, candidate = float(share @ mean[0::2]), float(share @ mean[1::2])
-    influence = share[stratum] * w / total[cell] * (x - mean[cell])
-    cluster, clusters = _codes(compared["cluster"])
+    influence = share[arms.stratum] * w / total[cell] * (x - mean[cell])
     # One user may be in both arms: the signed sum over the user keeps that covariance.
-    by_cluster = np.bincount(cluster, np.where(arm == 1, influence, -influence), clusters)
+    signed = np.where(arms.arm == 1, influence, -influence)
+    by_cluster = np.bincount(arms.cluster, signed)
+    clusters = int((np.bincount(arms.cluster) > 0).sum())
     correction = clusters / max(clusters - 1, 1)
+    n_candidate = int(arms.arm.sum())
     return Difference(
-        n_baseline=int((arm == 0).sum()),
-        n_candidate=int((arm == 1).sum()),
+        n_baseline=len(x) - n_candidate,
+        n_candidate=n_candidate,
         baseline=baseline,
         candidate=candidate,
         difference=candidate - baseline,
         standard_error=float(np.sqrt(correction * (by_cluster**2).sum())),
         units=clusters,
-        overlap=len(compared) / len(rows),
+        overlap=overlap,
     )
-
-
-def _codes(column: pd.Series) -> tuple[np.ndarray, int]:
-    codes, values = column.factorize()
-    return np.asarray(codes), len(values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from llmops_jobs.versions.estimate import difference
+from llmops_jobs.versions.estimate import Arms, Difference, difference
 from llmops_jobs.versions.sequence import e_benjamini_hochberg, radius
 from llmops_jobs.versions.verdict import Measure, judge
 
@@ -30,6 +30,10 @@ def _calls(
     )
 
 
+def _difference(calls: pd.DataFrame) -> Difference | None:
+    return difference(Arms.of(calls), calls["pass"].to_numpy())
+
+
 def test_a_change_of_mix_is_not_a_change_of_quality() -> None:
     rng = np.random.default_rng(1)
     calls = _calls(rng, 20_000)
@@ -38,14 +42,14 @@ def test_a_change_of_mix_is_not_a_change_of_quality() -> None:
     mixed = calls[kept]
     raw = mixed.groupby("arm")["pass"].mean()
     assert raw[1] - raw[0] < -0.1
-    found = difference(mixed, "pass")
+    found = _difference(mixed)
     assert found is not None
     assert abs(found.difference) < 3 * found.standard_error
     assert judge(PASS, found).verdict in ("same", "not_enough_data")
 
 
 def test_a_real_loss_is_called_worse() -> None:
-    found = difference(_calls(np.random.default_rng(2), 8_000, effect=-0.08), "pass")
+    found = _difference(_calls(np.random.default_rng(2), 8_000, effect=-0.08))
     assert found is not None
     judged = judge(PASS, found)
     assert judged.verdict == "worse"
@@ -53,7 +57,7 @@ def test_a_real_loss_is_called_worse() -> None:
 
 
 def test_little_data_says_how_much_more_is_needed() -> None:
-    found = difference(_calls(np.random.default_rng(3), 150, effect=-0.05), "pass")
+    found = _difference(_calls(np.random.default_rng(3), 150, effect=-0.05))
     assert found is not None
     judged = judge(PASS, found)
     assert judged.verdict == "not_enough_data"
@@ -65,7 +69,7 @@ def test_calls_of_one_user_do_not_count_as_independent() -> None:
     calls = _calls(np.random.default_rng(4), 4_000, users=20, user_spread=0.2)
     # Every user sees one version only, as a rollout by user does.
     calls["arm"] = calls["cluster"] % 2
-    found = difference(calls, "pass")
+    found = _difference(calls)
     assert found is not None
     naive = np.sqrt(
         sum(calls[calls["arm"] == a]["pass"].var() / (calls["arm"] == a).sum() for a in (0, 1))
@@ -97,7 +101,7 @@ def test_looking_every_morning_raises_few_false_alarms() -> None:
 def test_arms_that_share_no_stratum_are_not_compared() -> None:
     calls = _calls(np.random.default_rng(6), 100)
     calls["stratum"] = np.where(calls["arm"] == 1, "x", "y")
-    assert difference(calls, "pass") is None
+    assert _difference(calls) is None
 
 
 def test_one_strong_slice_stands_among_many() -> None:
