@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +67,10 @@ def test_of_a_limit_of_five_four_pass_in_each_bucket(opened: Open) -> None:
 
 
 def test_a_limit_is_lifted_when_its_window_is_over(opened: Open) -> None:
-    _, client = opened(limits=Limits({"general": 1}, window_seconds=0.05))
-    codes = [client.get("models").status_code]
-    client.get("v2/prompts")
-    assert codes == [429]
-    import time
-
-    time.sleep(0.06)
-    client.headers["x-again"] = "1"
-    assert client.get("models").status_code == 429  # a limit of one never lets one through
+    _, client = opened(limits=Limits({"general": 2}, window_seconds=0.3))
+    codes = [client.get("models").status_code for _ in range(2)]
+    time.sleep(0.31)
+    assert [*codes, client.get("models").status_code] == [200, 429, 200]
 
 
 @pytest.mark.parametrize(

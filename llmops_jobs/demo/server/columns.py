@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from llmops_jobs.demo.rows import Row
 from llmops_jobs.demo.server.days import Days
 from llmops_jobs.demo.server.order import SortedRows
-from llmops_jobs.demo.server.times import instant
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,16 +25,23 @@ class Columns:
         self._tables: dict[tuple[str, date], pa.Table] = {}
         days.on_eviction = self._keep
 
-    def table(self, kind: str, days: list[date]) -> pa.Table:
-        """The rows of `days` (kind: observations or scores). Times are milliseconds of the epoch,
-        `createdAt` is wire text."""
+    def table(self, kind: str, days: list[date], details: bool = False) -> pa.Table:
+        """The rows of `days` (kind: observations or scores), times as milliseconds of the epoch.
+
+        details: with usage and cost by type, which are rarely asked for and never kept.
+        """
         import pyarrow as pa
 
         self._forget_what_changed()
+        found = self.days.observations if kind == "observations" else self.days.scores
         tables = []
         for day in days:
+            if details:
+                rows = found(day).rows
+                tables.append(build(kind, rows).append_column(*_map("usageDetails", rows)))
+                tables[-1] = tables[-1].append_column(*_map("costDetails", rows))
+                continue
             if (kind, day) not in self._tables:
-                found = self.days.observations if kind == "observations" else self.days.scores
                 self._tables[kind, day] = build(kind, found(day).rows)
             tables.append(self._tables[kind, day])
         return pa.concat_tables(tables) if tables else build(kind, [])
@@ -60,50 +68,64 @@ def build(kind: str, rows: list[Row]) -> pa.Table:
     return pa.table(_observations(rows) if kind == "observations" else _scores(rows))
 
 
+REPEATED = (
+    "environment", "type", "name", "level", "version", "userId", "sessionId", "release",
+    "traceName", "model", "promptName",
+)  # fmt: skip
+DIRECT = {
+    "isRootObservation": "isRootObservation", "promptVersion": "promptVersion", "tags": "tags",
+    "inputTokens": "inputUsage", "outputTokens": "outputUsage",
+    "inputCost": "inputCost", "outputCost": "outputCost", "totalCost": "totalCost",
+}  # fmt: skip
+
+
 def _observations(rows: list[Row]) -> dict[str, Any]:
     import pyarrow as pa
 
-    texts = (
-        "id", "traceId", "environment", "type", "name", "level", "version", "userId", "sessionId",
-        "release", "traceName", "model", "promptName", "parentObservationId", "createdAt",
-    )  # fmt: skip
-    columns: dict[str, Any] = {
-        key: pa.array([row[key] or "" for row in rows], pa.string()) for key in texts
-    }
-    for key in ("startTime", "endTime", "completionStartTime"):
-        columns[key] = pa.array([_milliseconds(row[key]) for row in rows], pa.int64())
-    columns["isRootObservation"] = pa.array([row["isRootObservation"] for row in rows], pa.bool_())
-    columns["promptVersion"] = pa.array([row["promptVersion"] for row in rows], pa.int64())
-    columns["tags"] = pa.array([row["tags"] or [] for row in rows], pa.list_(pa.string()))
-    for key, detail, side in (
-        ("inputTokens", "usageDetails", "input"),
-        ("outputTokens", "usageDetails", "output"),
-        ("inputCost", "costDetails", "input"),
-        ("outputCost", "costDetails", "output"),
-    ):
-        kind = pa.int64() if detail == "usageDetails" else pa.float64()
-        columns[key] = pa.array([_side(row[detail], side) for row in rows], kind)
-    totals = [int(row["usageDetails"].get("total") or 0) for row in rows]
+    types = {
+        "isRootObservation": pa.bool_(), "promptVersion": pa.int64(),
+        "tags": pa.list_(pa.string()), "inputTokens": pa.int64(), "outputTokens": pa.int64(),
+        "inputCost": pa.float64(), "outputCost": pa.float64(), "totalCost": pa.float64(),
+    }  # fmt: skip
+    ids = ("id", "traceId", "parentObservationId")
+    times = ("startTime", "endTime", "completionStartTime", "createdAt")
+    values = _transposed(rows, (*ids, *REPEATED, *times, *DIRECT.values(), "usageDetails"))
+    columns = {key: _texts(values[key]) for key in ids}
+    columns |= {key: _texts(values[key]).dictionary_encode() for key in REPEATED}
+    columns |= {key: _milliseconds(values[key]) for key in times}
+    for column, key in DIRECT.items():
+        found = pa.array(values[key], types[column])
+        columns[column] = found.fill_null(0) if "Cost" in column else found
+    totals = [int(usage.get("total") or 0) for usage in values["usageDetails"]]
     columns["totalTokens"] = pa.array(totals, pa.int64())
-    columns["totalCost"] = pa.array([row["totalCost"] or 0 for row in rows], pa.float64())
-    for key in ("usageDetails", "costDetails"):
-        pairs = [list(row[key].items()) for row in rows]
-        columns[key] = pa.array(pairs, pa.map_(pa.string(), pa.float64()))
     for key in ("toolDefinitions", "toolCalls"):
         counts = [len(row.get(key) or ()) or None for row in rows]
         columns[key] = pa.array(counts, pa.int64())
     return columns
 
 
+def _transposed(rows: list[Row], keys: tuple[str, ...]) -> dict[str, Sequence[Any]]:
+    """A sequence of values for each key, in one pass over the rows."""
+    found = list(zip(*map(itemgetter(*keys), rows), strict=True)) or [()] * len(keys)
+    return dict(zip(keys, found, strict=True))
+
+
+def _map(key: str, rows: list[Row]) -> tuple[str, pa.Array]:
+    import pyarrow as pa
+
+    pairs = [list(row[key].items()) for row in rows]
+    return key, pa.array(pairs, pa.map_(pa.string(), pa.float64()))
+
+
 def _scores(rows: list[Row]) -> dict[str, Any]:
     import pyarrow as pa
 
-    texts = ("id", "environment", "name", "source", "dataType", "configId", "createdAt")
-    columns: dict[str, Any] = {
-        key: pa.array([row[key] or "" for row in rows], pa.string()) for key in texts
-    }
-    columns["timestamp"] = pa.array([_milliseconds(row["timestamp"]) for row in rows], pa.int64())
-    subjects = [row["subject"] or {} for row in rows]
+    repeated = ("environment", "name", "source", "dataType", "configId")
+    values = _transposed(rows, ("id", *repeated, "timestamp", "createdAt", "subject", "value"))
+    columns = {"id": _texts(values["id"])}
+    columns |= {key: _texts(values[key]).dictionary_encode() for key in repeated}
+    columns |= {key: _milliseconds(values[key]) for key in ("timestamp", "createdAt")}
+    subjects = [subject or {} for subject in values["subject"]]
     for column, kind in (
         ("observationId", "observation"),
         ("sessionId", "session"),
@@ -116,16 +138,21 @@ def _scores(rows: list[Row]) -> dict[str, Any]:
         for subject in subjects
     ]
     columns["traceId"] = pa.array(traces, pa.string())
-    values = [None if isinstance(row["value"], str) else float(row["value"]) for row in rows]
-    columns["value"] = pa.array(values, pa.float64())
-    words = [row["value"] if isinstance(row["value"], str) else None for row in rows]
+    numbers = [None if isinstance(value, str) else float(value) for value in values["value"]]
+    columns["value"] = pa.array(numbers, pa.float64())
+    words = [value if isinstance(value, str) else None for value in values["value"]]
     columns["stringValue"] = pa.array(words, pa.string())
     return columns
 
 
-def _milliseconds(text: str | None) -> int | None:
-    return round(instant(text).timestamp() * 1000) if text else None
+def _texts(values: Sequence[Any]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(values, pa.string()).fill_null("")
 
 
-def _side(details: dict[str, float], side: str) -> float:
-    return sum(value or 0 for key, value in details.items() if side in key.lower())
+def _milliseconds(values: Sequence[Any]) -> pa.Array:
+    import pyarrow as pa
+
+    times = pa.array([value or None for value in values], pa.string())
+    return times.cast(pa.timestamp("ms", "UTC")).cast(pa.int64())

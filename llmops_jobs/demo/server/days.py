@@ -60,6 +60,7 @@ class Days:
         `ended_from` and `trace` let days be skipped that are known to have nothing that ended at
         or after that time, or nothing of that trace.
         """
+        self._forget_if_changed()  # before what is known of a day lets it be skipped
         position = day_of(before[0]) if before else None
         for day in self.days(start, end):
             if position and day > position:

@@ -34,8 +34,10 @@ def answer(state: State, query: Query) -> list[dict[str, Any]]:
     # `toTimestamp` is inclusive here, unlike in the row API.
     days = state.days.days(query.start, later(query.end, 0.001))
     with duckdb.connect() as connection:
-        for kind in {query.view.table, *(["scores"] if query.uses("countScores") else [])}:
-            connection.register(kind, state.columns.table(kind, days))
+        table, details = query.view.table, query.needs_details
+        connection.register(table, state.columns.table(table, days, details))
+        if query.uses("countScores"):
+            connection.register("scores", state.columns.table("scores", days))
         connection.execute(_sql(state, query), _parameters(state, query))
         names = [column[0] for column in connection.description or ()]
         rows = [dict(zip(names, row, strict=True)) for row in connection.fetchall()]
@@ -119,7 +121,7 @@ def _parameters(state: State, query: Query) -> dict[str, Any]:
         **query.parameters,
     }
     if state.clock:
-        parameters["clock"] = state.clock
+        parameters["clock"] = round(instant(state.clock).timestamp() * 1000)
     if _gone(state, query):
         parameters["gone"] = sorted(state.overlay.deleted_traces)
     return parameters

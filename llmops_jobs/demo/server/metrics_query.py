@@ -36,6 +36,11 @@ class Query:
     filters: list[str] = field(default_factory=list)  # SQL conditions
     parameters: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def needs_details(self) -> bool:
+        """Whether a cost or usage is asked for by its type."""
+        return any(self.view.dimensions[name].explode for name in self.dimensions)
+
     def uses(self, measure: str) -> bool:
         return any(name == measure for name, _ in self.metrics)
 

@@ -78,7 +78,7 @@ def complete_observation(row: Row, project_id: str) -> Row:
 
     Rows are returned as they are when they are complete already.
     """
-    if len(row) >= len(OBSERVATION_KEYS) and all(key in row for key in OBSERVATION_KEYS):
+    if row.keys() >= OBSERVATION_DEFAULTS.keys():
         return row
     whole: Row = {**OBSERVATION_DEFAULTS, "projectId": project_id, **row}
     start, end = whole["startTime"], whole["endTime"]
@@ -107,7 +107,7 @@ def complete_observation(row: Row, project_id: str) -> Row:
 
 def complete_score(row: Row, project_id: str) -> Row:
     """As `complete_observation`, for a score."""
-    if len(row) >= len(SCORE_KEYS) and all(key in row for key in SCORE_KEYS):
+    if row.keys() >= SCORE_DEFAULTS.keys():
         return row
     whole: Row = {**SCORE_DEFAULTS, "projectId": project_id, **row}
     whole["createdAt"] = whole["createdAt"] or whole["timestamp"]
