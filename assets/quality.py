@@ -57,6 +57,31 @@ def quality_daily(context: dg.AssetExecutionContext, deployment: DeploymentResou
         )
 
 
+@daily_asset(
+    group="quality",
+    deps=["score", "observation_text", "quality_daily"],
+    kinds={"scikitlearn"},
+    table="drift",
+    description="Whether questions, topics, scores or the judge differ from the week before.",
+)
+def drift(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.evals.drift import DriftHistory, drift_day
+    from llmops_jobs.evals.questions import Questions
+
+    history = DriftHistory(Questions(deployment.open().lake))
+    for home, project, day in each_day(context, deployment):
+        rows = drift_day(home.database, history, project, day, home.settings.evals)
+        add_day_metadata(
+            context,
+            day,
+            {
+                "dagster/row_count": len(rows),
+                "drifted": int((rows["p_value"] < 0.05).sum()),
+                "smallest p": float(rows["p_value"].min()) if len(rows) else 1.0,
+            },
+        )
+
+
 @dg.asset_check(asset="score", description="No scorer broke on the calls of the run.")
 @typed
 def scorers_did_not_break(

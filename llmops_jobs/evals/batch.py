@@ -39,10 +39,14 @@ class Batch:
     def question_words(self) -> list[list[str]]:
         return [words(text) for text in self.questions]
 
+    @cached_property
+    def context_words(self) -> list[list[str]]:
+        return [words(call.context) for call in self.calls]
+
     def part(self, indices: Sequence[int]) -> Batch:
         """Some of the calls; what was computed already is not computed again."""
         part = Batch([self.calls[i] for i in indices])
-        for name in ("answers", "questions", "answer_words", "question_words"):
+        for name in ("answers", "questions", "answer_words", "question_words", "context_words"):
             if name in self.__dict__:
                 whole = self.__dict__[name]
                 part.__dict__[name] = [whole[i] for i in indices]

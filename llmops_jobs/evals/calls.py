@@ -8,7 +8,7 @@ read stays what it was, a string: no text is an error.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,8 @@ import pyarrow as pa
 READ_LIMIT = 32_000
 
 _CONTEXT = re.compile(r"<context>(.*?)(?:</context>|\Z)", re.DOTALL | re.IGNORECASE)
+# Between the tags of an instruction that only names them ("between <context> and </context>").
+_MENTION = 20
 _CONTEXT_KEYS = ("context", "contexts", "documents", "retrieved_documents", "retrieved_context")
 _TEXT_KEYS = ("text", "content", "page_content", "output_text", "output", "answer", "completion")
 _FROM_OBSERVATIONS = (
@@ -72,10 +74,11 @@ class Call:
         last, found = "", []
         for message in self._messages:
             text = _text(message)
-            found += _CONTEXT.findall(text)
-            if _role(message) in ("user", "human", ""):
-                without = _CONTEXT.sub(" ", text).strip()
-                last = without or last
+            if "<context>" in text.lower():
+                found += [part for part in _CONTEXT.findall(text) if len(part) > _MENTION]
+                text = _CONTEXT.sub(lambda m: m[0] if len(m[1]) <= _MENTION else " ", text)
+            if _role(message) in ("user", "human", "") and text.strip():
+                last = text.strip()
         return last, "\n".join(found).strip()
 
     @property
@@ -87,11 +90,11 @@ class Call:
     def instructions(self) -> str:
         """The system's messages."""
         system = (m for m in self._messages if _role(m) in ("system", "developer"))
-        return "\n".join(_CONTEXT.sub(" ", _text(m)) for m in system)
+        return "\n".join(_text(m) for m in system)
 
     @cached_property
     def context(self) -> str:
-        """What was retrieved: between <context> tags of the input, in metadata, or tool results."""
+        """What was retrieved: between <context> tags of the input, in metadata, or from a tool."""
         inline = self._question_and_inline_context[1]
         if inline:
             return inline
@@ -99,8 +102,9 @@ class Call:
         for key in _CONTEXT_KEYS:
             if metadata.get(key):
                 return _text(metadata[key])
+        # A tool that returns records is no passage to be held against; one that returns prose is.
         results = [_text(m) for m in self._messages if _role(m) in ("tool", "function")]
-        return "\n".join(results)
+        return "\n".join(r for r in results if r.lstrip()[:1] not in ("{", "["))
 
     @cached_property
     def metadata_object(self) -> Mapping[str, Any]:
@@ -231,8 +235,3 @@ def _is_part(part: Any) -> bool:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def texts(calls: Iterable[Call], name: str) -> Sequence[str]:
-    """One field of every call, cut to what is read."""
-    return [getattr(call, name)[:READ_LIMIT] for call in calls]

@@ -23,11 +23,11 @@ _STOP = frozenset(
 @scorer("groundedness", needs={"answer", "context"}, whole_batch=True)
 def groundedness(batch: Batch) -> Iterator[Score]:
     """Value: how much of the answer's wording is found in its context, 0 to 1."""
-    for call, answer in zip(batch.calls, batch.answer_words, strict=True):
+    for context, answer in zip(batch.context_words, batch.answer_words, strict=True):
         if not any(word not in _STOP for word in answer):
             yield skipped("no content word in the answer")
             continue
-        value = grounded(answer, words(call.context))
+        value = grounded(answer, context)
         passed = value >= THRESHOLD
         reason = "" if passed else f"{1 - value:.0%} of the wording is not in the context"
         yield Score(value, passed=passed, reason=reason)

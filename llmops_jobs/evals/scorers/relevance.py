@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from llmops_jobs.evals.batch import Batch
 from llmops_jobs.evals.scorer import Score, scorer, skipped
@@ -17,8 +18,10 @@ def relevance(batch: Batch) -> Iterator[Score]:
     """Value: cosine of the TF-IDF vectors of question and answer (0 to 1), words weighted by how
     rare they are among the batch's calls. It tells an answer to another question; it does not tell
     a false one, and a low value alone is no failure: it measures, it does not judge."""
-    rarity = _rarity([*batch.question_words, *batch.answer_words])
-    for question, answer in zip(batch.question_words, batch.answer_words, strict=True):
+    questions = [[_stem(word) for word in found] for found in batch.question_words]
+    answers = [[_stem(word) for word in found] for found in batch.answer_words]
+    rarity = _rarity([*questions, *answers])
+    for question, answer in zip(questions, answers, strict=True):
         if len(question) < _MIN_QUESTION:
             yield skipped(f"a question of fewer than {_MIN_QUESTION} words")
         else:
@@ -29,13 +32,13 @@ def _rarity(documents: Sequence[Sequence[str]]) -> Mapping[str, float]:
     """Smoothed inverse document frequency."""
     seen: Counter[str] = Counter()
     for document in documents:
-        seen.update(set(map(_stem, document)))
+        seen.update(set(document))
     n = len(documents)
     return {word: math.log((1 + n) / (1 + count)) + 1 for word, count in seen.items()}
 
 
 def _vector(words: Sequence[str], rarity: Mapping[str, float]) -> dict[str, float]:
-    counts = Counter(map(_stem, words))
+    counts = Counter(words)
     return {word: (1 + math.log(n)) * rarity[word] for word, n in counts.items()}
 
 
@@ -47,6 +50,7 @@ def _cosine(a: Mapping[str, float], b: Mapping[str, float]) -> float:
     return min(1.0, dot / norm) if norm else 0.0
 
 
+@lru_cache(maxsize=1 << 16)
 def _stem(word: str) -> str:
     """Plurals and common endings off; crude, and enough for overlap."""
     for ending in ("ing", "ed", "es", "s"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import lru_cache
 from typing import Any
@@ -59,11 +60,27 @@ def expected(call: Call) -> tuple[bool, Any]:
     wanted = call.parameters.get("response_format") or call.metadata_object.get("response_format")
     if isinstance(wanted, str):
         wanted = {"type": wanted}
+    told = call.instructions
     if isinstance(wanted, dict) and str(wanted.get("type", "")).startswith("json"):
         named = wanted.get("json_schema")
         named = named.get("schema", named) if isinstance(named, dict) else wanted.get("schema")
-        return True, named if isinstance(named, dict) else None
-    return bool(_ASKS_FOR_JSON.search(call.instructions)), None
+        return True, named if isinstance(named, dict) else _schema_in(told)
+    asked = bool(_ASKS_FOR_JSON.search(told))
+    return asked, _schema_in(told) if asked else None
+
+
+@lru_cache(maxsize=256)
+def _schema_in(instructions: str) -> Any:
+    """The JSON Schema that instructions spell out, or None."""
+    start = instructions.find("{") if "schema" in instructions.lower() else -1
+    if start < 0:
+        return None
+    try:
+        found, _ = json.JSONDecoder().raw_decode(instructions, start)
+    except (ValueError, RecursionError):
+        return None
+    is_schema = isinstance(found, dict) and ("properties" in found or "type" in found)
+    return found if is_schema else None
 
 
 def check_json(answer: str, schema: Any = None) -> Score:

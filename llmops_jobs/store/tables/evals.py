@@ -125,6 +125,61 @@ judge_agreement = sa.Table(
     comment="judge against people, trailing window",
 )
 
+score_histogram = sa.Table(
+    "score_histogram",
+    METADATA,
+    project(),
+    day(),
+    text_key("scorer", "name of the scorer", 64),
+    sa.Column(
+        "bucket",
+        sa.Integer,
+        primary_key=True,
+        comment="tenth of the value up to 1, then 10 + half powers of two",
+    ),
+    count("n", "rows"),
+    number("w", "sum of weights, 1 / inclusion probability"),
+    number("w2", "sum of squared weights"),
+    comment="how a scorer's values were distributed: what drift of a score is tested on",
+)
+
+judge_canary = sa.Table(
+    "judge_canary",
+    METADATA,
+    project(),
+    day(comment="day on which the call was judged again"),
+    text_key("rubric", "rubric", 64),
+    text_key("trace_id", "trace", 64),
+    text_key("observation_id", "observation", 64),
+    sa.Column("passed", sa.Boolean, comment="verdict of this night"),
+    sa.Column("first_passed", sa.Boolean, comment="verdict when the call joined the set"),
+    text("judge_model", "model that the endpoint says answered"),
+    comment="a fixed set of calls, judged again every night without the cache",
+)
+
+topic = sa.Table(
+    "topic",
+    METADATA,
+    project(),
+    text_key("topic_id", "stable from night to night", 16),
+    text("name", "its most telling words"),
+    text("terms", "JSON object: word or pair of words -> weight"),
+    sa.Column("first_seen", sa.Date, comment="first day fitted"),
+    sa.Column("last_seen", sa.Date, comment="last day fitted"),
+    comment="what users ask about: one row per project and cluster of questions",
+)
+
+topic_share = sa.Table(
+    "topic_share",
+    METADATA,
+    project(),
+    day(),
+    text_key("topic_id", "see topic", 16),
+    count("n", "questions read"),
+    number("share", "of the day's calls, weighted for sampling, 0 to 1"),
+    comment="one row per project, day and topic",
+)
+
 label_pick = sa.Table(
     "label_pick",
     METADATA,

@@ -1,0 +1,185 @@
+"""Drift of one night: what users ask, how scores are distributed, whether the judge changed.
+
+A day is held against the seven days before it. All tests of a night are corrected together, so a
+quiet night stays quiet however many scorers and topics there are.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+
+from llmops_jobs.evals import topics as topic_model
+from llmops_jobs.evals.questions import Questions
+from llmops_jobs.evals.settings import EvalSettings
+from llmops_jobs.evals.shift import (
+    Shift,
+    false_discovery,
+    histogram_shift,
+    share_shift,
+    text_shift,
+)
+from llmops_jobs.evals.topics import Topics
+from llmops_jobs.store import Database
+
+REFERENCE_DAYS = 7
+FIT_DAYS = 14
+REFIT_EVERY = 7
+_MIN_ROWS = 60
+
+
+@dataclass
+class DriftHistory:
+    """What the nights of one run share: questions read and topics fitted."""
+
+    questions: Questions
+    fits: dict[tuple[str, date], Topics | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finding:
+    kind: str
+    subject: str
+    shift: Shift
+    detail: str
+
+
+def drift_day(
+    database: Database, history: DriftHistory, project: str, day: date, settings: EvalSettings
+) -> pd.DataFrame:
+    """Tests a project's day and replaces its rows in `drift` and `topic_share`."""
+    findings = [
+        *score_findings(database, project, day),
+        *topic_findings(database, history, project, day, settings.seed),
+        *input_findings(history.questions, project, day, settings.seed),
+        *canary_findings(database, project, day),
+    ]
+    adjusted = false_discovery([each.shift.p_value for each in findings])
+    rows = pd.DataFrame(
+        [
+            (f.kind, f.subject, f.shift.statistic, p, f.shift.before, f.shift.after, f.detail)
+            for f, p in zip(findings, adjusted, strict=True)
+        ],
+        columns=["kind", "subject", "statistic", "p_value", "before", "after", "detail"],
+    )
+    database.replace_day("drift", project, day, rows)
+    return rows
+
+
+def input_findings(questions: Questions, project: str, day: date, seed: int) -> list[Finding]:
+    """Whether a classifier can tell today's questions from last week's."""
+    before = [t for d in _before(day) for t in questions.of(project, d).texts]
+    found = text_shift(before, questions.of(project, day).texts, seed + day.toordinal())
+    if found is None:
+        return []
+    auc, p = found
+    detail = f"today's questions are told from last week's with AUC {auc:.2f} (0.5: not at all)"
+    return [Finding("input", "questions", Shift(auc, p, 0.5, auc), detail)]
+
+
+def score_findings(database: Database, project: str, day: date) -> list[Finding]:
+    """Whether a scorer's values are distributed as last week."""
+    rows = database.table("score_histogram", project, day - timedelta(days=REFERENCE_DAYS), day)
+    findings = []
+    for scorer, part in rows.groupby("scorer"):
+        today, past = part[part["day"] == day], part[part["day"] < day]
+        if today.empty or past.empty or min(today["n"].sum(), past["n"].sum()) < _MIN_ROWS:
+            continue
+        before, after = past.groupby("bucket")["w"].sum(), today.groupby("bucket")["w"].sum()
+        found = histogram_shift(dict(before), _effective(past), dict(after), _effective(today))
+        if found is None:
+            continue
+        psi, p = found
+        means = [float((s.index * s).sum() / s.sum()) / 10 for s in (before, after)]
+        detail = f"{scorer}: stability index {psi:.3f} against the week before"
+        findings.append(Finding("score", str(scorer), Shift(psi, p, means[0], means[1]), detail))
+    return findings
+
+
+def topic_findings(
+    database: Database, history: DriftHistory, project: str, day: date, seed: int
+) -> list[Finding]:
+    """Which topics users ask about more, or less, than last week."""
+    topics = _topics(database, history, project, day, seed)
+    shares = pd.DataFrame(columns=["topic_id", "n", "share"])
+    findings: list[Finding] = []
+    if topics is not None:
+        n_after, counts, after = _shares(topics, history.questions, project, [day])
+        n_before, _, before = _shares(topics, history.questions, project, _before(day))
+        shares = pd.DataFrame({"topic_id": topics.ids, "n": counts, "share": after})
+        for i, name in enumerate(topics.names):
+            shift = share_shift(float(before[i]), n_before, float(after[i]), n_after)
+            if shift is None or min(n_before, n_after) < _MIN_ROWS:
+                continue
+            detail = f"“{name}”: {before[i]:.1%} of questions last week, {after[i]:.1%} today"
+            findings.append(Finding("topic", topics.ids[i], shift, detail))
+    database.replace_day("topic_share", project, day, shares)
+    return findings
+
+
+def canary_findings(database: Database, project: str, day: date) -> list[Finding]:
+    """Whether the judge still says of a fixed set of calls what it said at first."""
+    rows = database.table("judge_canary", project, day, day)
+    findings = []
+    for rubric, part in rows.groupby("rubric"):
+        first, now = part["first_passed"].astype(bool), part["passed"].astype(bool)
+        worse, better = int((first & ~now).sum()), int((~first & now).sum())
+        if not len(part):
+            continue
+        from scipy.stats import binomtest
+
+        p = float(binomtest(worse, worse + better).pvalue) if worse + better else 1.0
+        shift = Shift(float(worse + better), p, float(first.mean()), float(now.mean()))
+        detail = (
+            f"{rubric}: the judge changed its mind on {worse + better} of {len(part)} fixed calls"
+        )
+        findings.append(Finding("judge_canary", str(rubric), shift, detail))
+    return findings
+
+
+def _topics(
+    database: Database, history: DriftHistory, project: str, day: date, seed: int
+) -> Topics | None:
+    """The topics of the week that `day` is in, fitted on the two weeks before that week."""
+    fitted_on = day - timedelta(days=day.toordinal() % REFIT_EVERY)
+    key = (project, fitted_on)
+    if key not in history.fits:
+        days = [fitted_on - timedelta(days=back) for back in range(1, FIT_DAYS + 1)]
+        texts = [text for d in days for text in history.questions.of(project, d).texts]
+        stored = database.table("topic", project)
+        earlier = stored[stored["first_seen"] < fitted_on]
+        known = {row.topic_id: json.loads(row.terms) for row in earlier.itertuples()}
+        topics = topic_model.fit(texts, known, seed)
+        if topics is not None:
+            rows = topic_model.rows(topics, stored, fitted_on).assign(project_id=project)
+            database.upsert("topic", rows)
+        history.fits[key] = topics
+    return history.fits[key]
+
+
+def _shares(
+    topics: Topics, questions: Questions, project: str, days: list[date]
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Effective number of questions, how many were read per topic, and the weighted shares."""
+    read = [questions.of(project, day) for day in days]
+    texts = [text for each in read for text in each.texts]
+    k = len(topics.ids)
+    if not texts:
+        return 0.0, np.zeros(k, dtype=int), np.zeros(k)
+    weights = np.concatenate([each.weights for each in read])
+    found = topics.assign(texts)
+    shares = np.bincount(found, weights, k) / weights.sum()
+    effective = float(weights.sum() ** 2 / (weights**2).sum())
+    return effective, np.bincount(found, minlength=k), shares
+
+
+def _effective(rows: pd.DataFrame) -> float:
+    return float(rows["w"].sum() ** 2 / rows["w2"].sum())
+
+
+def _before(day: date) -> list[date]:
+    return [day - timedelta(days=back) for back in range(1, REFERENCE_DAYS + 1)]

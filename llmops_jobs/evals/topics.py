@@ -1,0 +1,180 @@
+"""What users ask about: clusters of questions with readable names and ids that stay.
+
+TF-IDF, latent semantic analysis (truncated SVD) and k-means over two weeks of questions; k by
+silhouette. A topic is named by its class-based TF-IDF words (Grootendorst 2022, arXiv 2203.05794).
+A fit is made once a week, on a day that the calendar fixes, so that a backfill makes the same; its
+clusters keep the ids of the earlier topics whose words they share.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from llmops_jobs.evals.versions import content_version
+
+#: Fewer questions than this make no topics.
+MIN_QUESTIONS = 200
+_MAX_FIT = 2500
+_CANDIDATES = (6, 9, 12, 16)
+_DIMENSIONS = 40
+_TERMS = 30
+#: Cosine of two topics' words from which they are the same topic.
+SAME = 0.35
+
+
+@dataclass(frozen=True)
+class Topics:
+    """A fitted clustering: `names` and `ids` are parallel, one per cluster."""
+
+    ids: list[str]
+    names: list[str]
+    terms: list[dict[str, float]]
+    _vectorizer: Any
+    _reduce: Any
+    _clusters: Any
+
+    def assign(self, texts: Sequence[str]) -> np.ndarray:
+        """The index of every text's topic."""
+        if not texts:
+            return np.zeros(0, dtype=int)
+        found: np.ndarray = self._clusters.predict(_reduced(self._vectorizer, self._reduce, texts))
+        return found
+
+
+def fit(texts: Sequence[str], known: Mapping[str, Mapping[str, float]], seed: int) -> Topics | None:
+    """Topics of some questions; None when there are too few. `known` maps ids to their words."""
+    from sklearn.cluster import KMeans
+    from sklearn.decomposition import TruncatedSVD
+    from sklearn.metrics import silhouette_score
+
+    texts = _sample(texts, _MAX_FIT)
+    if len(texts) < MIN_QUESTIONS:
+        return None
+    vectorizer = _vectorizer()
+    try:
+        matrix = vectorizer.fit_transform(texts)
+    except ValueError:  # no word occurs twice
+        return None
+    size = min(_DIMENSIONS, matrix.shape[1] - 1, len(texts) - 1)
+    if size < 2:
+        return None
+    reduce = TruncatedSVD(size, random_state=seed, n_iter=3).fit(matrix)
+    points = _unit(reduce.transform(matrix))
+    distinct = len(np.unique(points.round(6), axis=0))
+    best, best_value = None, -2.0
+    for k in (k for k in _CANDIDATES if 3 * k <= distinct):
+        clusters = KMeans(k, random_state=seed, n_init=2, max_iter=60).fit(points)
+        value = silhouette_score(points, clusters.labels_, sample_size=800, random_state=seed)
+        if value > best_value + 0.01:
+            best, best_value = clusters, float(value)
+    if best is None:
+        return None
+    terms = _terms(texts, best.labels_, best.n_clusters)
+    return Topics(
+        _ids(terms, known), [_name(each) for each in terms], terms, vectorizer, reduce, best
+    )
+
+
+def rows(topics: Topics, known: pd.DataFrame, day: Any) -> pd.DataFrame:
+    """Rows of the table `topic` after a fit on `day`."""
+    first = dict(zip(known["topic_id"], known["first_seen"], strict=True))
+    return pd.DataFrame(
+        {
+            "topic_id": topics.ids,
+            "name": topics.names,
+            "terms": [json.dumps(each, ensure_ascii=False) for each in topics.terms],
+            "first_seen": [first.get(each, day) for each in topics.ids],
+            "last_seen": day,
+        }
+    )
+
+
+def _vectorizer() -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(
+        sublinear_tf=True, min_df=2, max_df=0.4, max_features=6000, token_pattern=_TOKEN
+    )
+
+
+_TOKEN = r"(?u)\b[^\W\d_]{3,}\b"
+
+
+def _reduced(vectorizer: Any, reduce: Any, texts: Sequence[str]) -> np.ndarray:
+    return _unit(reduce.transform(vectorizer.transform(texts)))
+
+
+def _unit(points: np.ndarray) -> np.ndarray:
+    norms: np.ndarray = np.linalg.norm(points, axis=1, keepdims=True)
+    return points / np.maximum(norms, 1e-9)
+
+
+def _sample(texts: Sequence[str], n: int) -> list[str]:
+    """At most n texts, chosen by their hashes: the same in any order."""
+    if len(texts) <= n:
+        return sorted(texts)
+    digest = [hashlib.blake2b(t.encode("utf-8", "replace"), digest_size=8).digest() for t in texts]
+    chosen = sorted(range(len(texts)), key=lambda i: (digest[i], i))[:n]
+    return sorted(texts[i] for i in chosen)
+
+
+def _terms(texts: Sequence[str], labels: np.ndarray, k: int) -> list[dict[str, float]]:
+    """Each cluster's words by class-based TF-IDF: frequent in the cluster, rare over all."""
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, CountVectorizer
+
+    counter = CountVectorizer(
+        token_pattern=_TOKEN, stop_words=list(ENGLISH_STOP_WORDS), min_df=2, max_features=8000
+    )
+    counts = counter.fit_transform(texts)
+    by_class = np.vstack([np.asarray(counts[labels == c].sum(axis=0)).ravel() for c in range(k)])
+    totals = by_class.sum(axis=1, keepdims=True)
+    rarity = np.log(1 + totals.mean() / np.maximum(by_class.sum(axis=0), 1e-9))
+    weights = by_class / np.maximum(totals, 1) * rarity
+    names = counter.get_feature_names_out()
+    found = []
+    for row in weights:
+        top = np.argsort(-row, kind="stable")[:_TERMS]
+        found.append({str(names[i]): round(float(row[i]), 5) for i in top if row[i] > 0})
+    return found
+
+
+def _name(terms: Mapping[str, float]) -> str:
+    return ", ".join(list(terms)[:3]) or "(other)"
+
+
+def _ids(
+    terms: Sequence[Mapping[str, float]], known: Mapping[str, Mapping[str, float]]
+) -> list[str]:
+    """Ids of the known topics that the clusters continue, and new ids for the others."""
+    from scipy.optimize import linear_sum_assignment
+
+    ids = [""] * len(terms)
+    names = list(known)
+    if names:
+        alike = np.array([[_cosine(a, known[name]) for name in names] for a in terms])
+        for i, j in zip(*linear_sum_assignment(-alike), strict=True):
+            if alike[i, j] >= SAME:
+                ids[i] = names[j]
+    taken = set(ids) | set(names)
+    for i, each in enumerate(terms):
+        if not ids[i]:
+            new, salt = content_version([sorted(each), 0], 8), 0
+            while new in taken:
+                salt += 1
+                new = content_version([sorted(each), salt], 8)
+            ids[i] = new
+            taken.add(new)
+    return ids
+
+
+def _cosine(a: Mapping[str, float], b: Mapping[str, float]) -> float:
+    dot = sum(value * b.get(word, 0.0) for word, value in a.items())
+    norms = sum(v * v for v in a.values()) * sum(v * v for v in b.values())
+    return float(dot / norms**0.5) if norms else 0.0
