@@ -186,7 +186,7 @@ class Rows:
         if finish:
             metadata["attributes.gen_ai.response.finish_reasons"] = [finish]
         if feature.name == "agent-tools" and role == Role.CALL:
-            metadata["attributes.gen_ai.tool.definitions"] = tools.DEFINITIONS
+            metadata["tool_names"] = list(tools.NAMES)
         return metadata
 
 

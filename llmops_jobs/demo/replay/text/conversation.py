@@ -124,10 +124,13 @@ def _answer(
 
 
 def _elsewhere(language: str, subject: str, number: int) -> str:
-    """Two sentences about something else, with numbers from nowhere."""
+    """A sentence or two about something else, with numbers from nowhere."""
     book = handbook()[language]
     others = [name for name in book if name != subject]
     facts = book[others[number % len(others)]]
-    first = facts[number // 16 % len(facts)].answer.format(**slots(number >> 4))
-    second = facts[number // 128 % len(facts)].answer.format(**slots(number >> 6))
-    return first if first == second else f"{first} {second}"
+    at = number // 16 % len(facts)
+    first = facts[at].answer.format(**slots(number >> 4))
+    if len(facts) == 1:
+        return first
+    second = facts[(at + 1) % len(facts)].answer.format(**slots(number >> 6))
+    return f"{first} {second}"

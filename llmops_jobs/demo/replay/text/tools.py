@@ -17,22 +17,20 @@ TOOLS: Final = {
     "send_mail": ("to", "subject"),
 }
 NAMES: Final = tuple(TOOLS)
-DEFINITIONS: Final = dumps(
-    [
-        {
-            "type": "function",
-            "function": {
-                "name": name,
-                "parameters": {
-                    "type": "object",
-                    "properties": {key: {"type": "string"} for key in keys},
-                    "required": list(keys),
-                },
+DEFINITIONS: Final = [
+    {
+        "type": "function",
+        "function": {
+            "name": name,
+            "parameters": {
+                "type": "object",
+                "properties": {key: {"type": "string"} for key in keys},
+                "required": list(keys),
             },
-        }
-        for name, keys in TOOLS.items()
-    ]
-)
+        },
+    }
+    for name, keys in TOOLS.items()
+]
 
 
 def tool_of(draws: list[int], step: int) -> str:

@@ -153,7 +153,9 @@ class Writer:
                     "content": tools.result(before, draws, step - 1),
                 }
             )
-        return dumps(messages)
+        # The agents' integration writes what it sent: the messages and the tools on offer.
+        sent = {"messages": messages, "tools": tools.DEFINITIONS} if feature == app.AGENT else None
+        return dumps(sent or messages)
 
     def _call_output(
         self, request: int, feature: int, step: int, last: bool, talk: Conversation
