@@ -1,0 +1,171 @@
+"""An edition: one project (or all), one period, as of one day. What every section is built from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+
+from llmops_jobs.report.compare import Judged, judge
+from llmops_jobs.report.daily import NANO, Daily
+from llmops_jobs.report.links import COLUMNS, Links, any_of
+from llmops_jobs.report.marts import Marts
+from llmops_jobs.report.model import Change, Period, Project, Prose, Unit, figure
+from llmops_jobs.report.settings import ReportSettings
+
+# How far back charts, comparisons and their references can reach for each period.
+LOOKBACK_DAYS = {"day": 62, "week": 62, "month": 130}
+
+
+def period_of(kind: str, day: date, as_of: date | None = None) -> Period:
+    """The calendar period that holds `day`, cut at `as_of` (its own end by default).
+
+    A day is compared with the same weekday of the week before, a week with the week before, a
+    month with as many days of the month before; both windows are equally long and never overlap.
+    """
+    if kind == "day":
+        first = end = day
+        lag = 7
+    elif kind == "week":
+        first = day - timedelta(days=day.weekday())
+        end = first + timedelta(days=6)
+        lag = 7
+    else:
+        first = day.replace(day=1)
+        end = end_of_month(first)
+        lag = (first - (first - timedelta(days=1)).replace(day=1)).days
+    last = end if as_of is None else max(first, min(end, as_of))
+    lag = max(lag, (last - first).days + 1)
+    back = timedelta(days=lag)
+    return Period(
+        kind=kind,
+        first=first,
+        last=last,
+        before_first=first - back,
+        before_last=last - back,
+        complete=last == end,
+    )
+
+
+def end_of_month(day: date) -> date:
+    return (day.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+
+
+def period_end(kind: str, day: date) -> date:
+    """The last day of the calendar period that holds `day`: the report's key."""
+    return period_of(kind, day).last
+
+
+@dataclass(frozen=True)
+class Edition:
+    marts: Marts
+    settings: ReportSettings
+    project: Project
+    period: Period
+
+    @property
+    def first(self) -> date:
+        return self.period.first
+
+    @property
+    def last(self) -> date:
+        return self.period.last
+
+    @property
+    def window(self) -> int:
+        """Length of the period in days."""
+        return (self.last - self.first).days + 1
+
+    @property
+    def lag(self) -> int:
+        return (self.first - self.period.before_first).days
+
+    @property
+    def history(self) -> tuple[date, date]:
+        """The days that charts show."""
+        days = max(self.settings.history_days, self.window)
+        return self.last - timedelta(days=days - 1), self.last
+
+    @property
+    def history_days(self) -> list[date]:
+        first, last = self.history
+        return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+
+    @cached_property
+    def links(self) -> Links:
+        return Links(self.project.base_url, self.project.id)
+
+    @cached_property
+    def usage(self) -> Daily:
+        return self.marts.daily(None)
+
+    def by(self, split: str) -> Daily:
+        return self.marts.daily(split)
+
+    def shifted(self, shift: int) -> tuple[date, date]:
+        """The period's window, `shift` days earlier."""
+        back = timedelta(days=shift)
+        return self.first - back, self.last - back
+
+    def judge(self, metric: Callable[[date, date], float | None], *, relative: bool) -> Judged:
+        """Compares a metric of a window of days with its comparable window; see `compare`."""
+
+        def at(shift: int) -> float | None:
+            first, last = self.shifted(shift)
+            return metric(first, last) if first >= self.marts.first else None
+
+        return judge(at, window=self.window, lag=self.lag, relative=relative)
+
+    def spend(self, first: date, last: date) -> float | None:
+        """Product spend of the days in USD, or None unless every day has usage."""
+        nano = self.usage.whole("cost", first, last)
+        return None if nano is None else nano / NANO
+
+    def ratio(self, above: str, below: str, first: date, last: date) -> float | None:
+        part, whole = (self.usage.whole(name, first, last) for name in (above, below))
+        return part / whole if part is not None and whole else None
+
+    def view(self, split: str, value: str) -> str | None:
+        """The traces or calls of the period with this value of a split."""
+        if split not in COLUMNS or not value:
+            return None
+        view, column = COLUMNS[split]
+        show = self.links.traces if view == "traces" else self.links.calls
+        return show(self.first, self.last, any_of(column, value))
+
+
+_COMPARED = {"day": "the same weekday a week before", "week": "the week before"}
+
+
+def compared_with(kind: str) -> str:
+    return _COMPARED.get(kind, "as many days a month before")
+
+
+def change_of(
+    judged: Judged, unit: Unit, *, good: str = "none", outside: bool = False
+) -> Change | None:
+    """A judged change as it is published.
+
+    `good` is the good direction: `up`, `down` or `none`. `outside` says that the value lies
+    outside its calibrated forecast interval, which makes the change real by itself.
+    """
+    if judged.change is None:
+        return None
+    real = True if outside else judged.real
+    why: Prose = ["within the usual ups and downs"]
+    if outside:
+        why = ["outside the ", figure(0.95, "share"), " interval of its forecast"]
+    elif real is None:
+        why = ["too little history to say whether this is unusual"]
+    elif real:
+        why = ["larger than each of the ", figure(judged.references, "count"), " changes before"]
+    direction = 0 if judged.change == 0 else (1 if judged.change > 0 else -1)
+    wanted = {"up": 1, "down": -1}.get(good)
+    return Change(
+        before=figure(judged.before, "number").value,
+        change=figure(judged.change, unit),
+        real=real,
+        good=None if wanted is None or direction == 0 else direction == wanted,
+        why=why,
+    )

@@ -1,0 +1,272 @@
+"""Line charts, small multiples and waterfalls, drawn from the series in the model."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from markupsafe import Markup, escape
+
+from llmops_jobs.report.faces.svg import SPAN, runs, text, tick_text, ticks
+from llmops_jobs.report.model import LineChart, Multiples, Number, Waterfall
+from llmops_jobs.report.words import write
+
+_TOP, _BOTTOM = 18.0, 20.0
+
+
+class _Axes:
+    """Where values and days lie: percent across, pixels down."""
+
+    def __init__(self, chart: LineChart, height: int, top: float | None = None) -> None:
+        known = [float(value) for value in _values(chart) if value is not None]
+        high = max(known, default=1.0) if top is None else top
+        low = 0.0 if chart.zero else min(known, default=0.0)
+        room = (high - low or abs(high) or 1.0) * 0.06
+        if chart.unit == "ratio" and not chart.zero:
+            self.high = 1.0 if high <= 1.0 < high + room else high + room
+        else:
+            self.high = high + room
+        self.low = low if chart.zero else low - room
+        self.height = height
+        self.days = len(chart.days)
+
+    def x(self, place: float) -> float:
+        """Percent across: half a day of room at both ends."""
+        return 100 * (place + 0.5) / max(self.days, 1)
+
+    def y(self, value: float) -> float:
+        usable = self.height - _TOP - _BOTTOM
+        return _TOP + usable * (self.high - value) / (self.high - self.low)
+
+    def inner(self, place: float, value: float) -> str:
+        """In the stretched picture, whose box is the whole chart."""
+        return f"{self.x(place) / 100 * SPAN:.0f},{self.y(value) / self.height * SPAN:.1f}"
+
+
+def _values(chart: LineChart) -> list[Number]:
+    found: list[Number] = [limit.value for limit in chart.limits]
+    for series in chart.series:
+        found += series.values
+    for band in chart.bands:
+        found += [*band.low, *band.high]
+    return found
+
+
+def line(chart: LineChart, height: int = 230) -> Markup:
+    """A chart by day; its title and what is drawn are told to screen readers too."""
+    axes = _Axes(chart, height)
+    parts = [
+        _open(chart, height),
+        *_grid(chart, axes),
+        *_forecast(chart, axes),
+        *_curves(chart, axes),
+    ]
+    for limit in chart.limits:
+        if limit.value is not None:
+            y = axes.y(float(limit.value))
+            parts.append(f'<line class="limit" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>')
+            parts.append(text("100%", y - 5, limit.text, "end strong bad"))
+    parts += _marks(chart, axes)
+    parts += _last(chart, axes)
+    parts += _days(chart, axes, 5)
+    parts += _hover(chart, axes)
+    return Markup("".join([*parts, "</svg>"]))
+
+
+def multiple(chart: LineChart, top: float, height: int = 120) -> Markup:
+    """One of several small charts on the scale up to `top`."""
+    axes = _Axes(chart, height, top)
+    parts = [_open(chart, height), *_grid(chart, axes, 2), *_curves(chart, axes)]
+    taken: list[float] = []
+    for series in chart.series:
+        if series.values and (value := series.values[-1]) is not None:
+            y = axes.y(float(value)) - 5
+            while any(abs(y - other) < 11 for other in taken):
+                y -= 1
+            taken.append(y)
+            css = "end strong" if series.style == "main" else "end soft"
+            parts.append(text("100%", y, write(value, chart.unit), css))
+    parts += _days(chart, axes, 2)
+    return Markup("".join([*parts, "</svg>"]))
+
+
+def top_of(charts: Multiples) -> float:
+    """The shared scale of small multiples."""
+    values = [value for chart in charts.charts for value in _values(chart) if value is not None]
+    return max(map(float, values), default=1.0)
+
+
+def _open(chart: LineChart, height: int) -> str:
+    names = ", ".join(series.name for series in chart.series)
+    label = escape(f"{chart.title}. By day: {names}.")
+    return f'<svg class="chart" width="100%" height="{height}" role="img" aria-label="{label}">'
+
+
+def _grid(chart: LineChart, axes: _Axes, wanted: int = 4) -> list[str]:
+    places = ticks(axes.low, axes.high, wanted)
+    step = places[1] - places[0] if len(places) > 1 else 1.0
+    parts = []
+    for value in places:
+        y = axes.y(value)
+        if y < _TOP - 8:
+            continue
+        css = "axis" if value == 0 else "grid"
+        parts.append(f'<line class="{css}" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(text("0", y - 4, tick_text(value, chart.unit, step), "tick"))
+    return parts
+
+
+def _forecast(chart: LineChart, axes: _Axes) -> list[str]:
+    if chart.forecast_from is None or chart.forecast_from not in chart.days:
+        return []
+    start = axes.x(chart.days.index(chart.forecast_from) - 0.5)
+    return [
+        f'<rect class="ahead" x="{start:.2f}%" y="0" width="{100 - start:.2f}%" '
+        f'height="{axes.height - _BOTTOM:.0f}"/>',
+        text(f"{start + 0.8:.2f}%", 11, "forecast →", "tick"),
+    ]
+
+
+def _curves(chart: LineChart, axes: _Axes) -> list[str]:
+    parts = [
+        f'<svg x="0" y="0" width="100%" height="{axes.height}" '
+        f'viewBox="0 0 {SPAN} {SPAN}" preserveAspectRatio="none">'
+    ]
+    for place, band in enumerate(chart.bands):
+        pairs: list[Number] = [
+            None if low is None or high is None else 1
+            for low, high in zip(band.low, band.high, strict=True)
+        ]
+        for start, stretch in runs(pairs):
+            span = range(start, start + len(stretch))
+            over = " ".join(axes.inner(n, float(band.high[n] or 0)) for n in span)
+            under = " ".join(axes.inner(n, float(band.low[n] or 0)) for n in reversed(span))
+            parts.append(f'<polygon class="band b{min(place, 1)}" points="{over} {under}"/>')
+    for series in chart.series:
+        for start, stretch in runs(series.values):
+            points = [axes.inner(start + n, value) for n, value in enumerate(stretch)]
+            if len(points) == 1:  # a lone day is still seen
+                points.append(axes.inner(start + 0.25, stretch[0]))
+            joined = " ".join(points)
+            parts.append(f'<polyline class="line l-{series.style}" points="{joined}"/>')
+    return [*parts, "</svg>"]
+
+
+def _marks(chart: LineChart, axes: _Axes) -> list[str]:
+    parts = []
+    for mark in chart.marks:
+        if mark.x not in chart.days:
+            continue
+        place = axes.x(chart.days.index(mark.x))
+        anchor = "start" if place < 15 else "end" if place > 60 else "mid"
+        if mark.value is None:
+            parts.append(
+                f'<line class="event" x1="{place:.2f}%" x2="{place:.2f}%" y1="14" '
+                f'y2="{axes.height - _BOTTOM:.0f}"/>'
+            )
+            y = 11.0
+        else:
+            y = axes.y(float(mark.value))
+            parts.append(f'<circle class="mark" cx="{place:.2f}%" cy="{y:.1f}" r="4"/>')
+            y -= 8
+        parts.append(text(f"{place:.2f}%", max(y, 10), mark.text, f"{anchor} strong bad"))
+    return parts
+
+
+def _last(chart: LineChart, axes: _Axes) -> list[str]:
+    """The newest value of the main line, written at its place."""
+    series = next((s for s in chart.series if s.style == "main"), None)
+    known = [n for n, value in enumerate(series.values) if value is not None] if series else []
+    if series is None or not known:
+        return []
+    place, value = known[-1], float(series.values[known[-1]] or 0)
+    x, y = axes.x(place), axes.y(value)
+    if any(mark.x == chart.days[place] for mark in chart.marks):
+        return [f'<circle class="dot" cx="{x:.2f}%" cy="{y:.1f}" r="3"/>']
+    return [
+        f'<circle class="dot" cx="{x:.2f}%" cy="{y:.1f}" r="3"/>',
+        text(
+            f"{x:.2f}%",
+            max(y - 9, 10),
+            write(value, chart.unit),
+            "end strong" if x > 12 else "strong",
+        ),
+    ]
+
+
+def _days(chart: LineChart, axes: _Axes, wanted: int) -> list[str]:
+    count = len(chart.days)
+    if not count:
+        return []
+    places = sorted({round(n * (count - 1) / max(wanted - 1, 1)) for n in range(wanted)})
+    parts = []
+    for place in places:
+        anchor = "" if place == 0 else "end" if place == count - 1 else "mid"
+        x = "0" if place == 0 else "100%" if place == count - 1 else f"{axes.x(place):.2f}%"
+        parts.append(text(x, axes.height - 5, short(chart.days[place]), f"tick {anchor}"))
+    return parts
+
+
+def _hover(chart: LineChart, axes: _Axes) -> list[str]:
+    """What a day holds, shown where the pointer rests."""
+    parts = []
+    width = 100 / max(axes.days, 1)
+    for place, day in enumerate(chart.days):
+        told = [
+            f"{series.name}: {write(series.values[place], chart.unit)}"
+            for series in chart.series
+            if series.values[place] is not None
+        ]
+        if told:
+            content = escape(f"{short(day)} · {' · '.join(told)}")
+            parts.append(
+                f'<rect class="hover" x="{place * width:.2f}%" y="0" width="{width:.2f}%" '
+                f'height="{axes.height}"><title>{content}</title></rect>'
+            )
+    return parts
+
+
+def short(day: date) -> str:
+    return f"{day.day} {day:%b}"
+
+
+def waterfall(chart: Waterfall) -> Markup:
+    """Horizontal: a row a step, so that names have room on a phone."""
+    row, left, right = 25, 33.0, 83.0
+    level, ends = 0.0, []
+    for step in chart.steps:
+        value = float(step.value or 0)
+        start = 0.0 if step.total else level
+        level = value if step.total else level + value
+        ends.append((min(start, level), max(start, level)))
+    # The totals dwarf the steps: the axis starts near the smallest level, and says so by a break.
+    steps = [low for (low, _), step in zip(ends, chart.steps, strict=True) if not step.total]
+    top = max((high for _, high in ends), default=1.0) or 1.0
+    base = max(0.0, min(steps, default=0.0) - 0.25 * (top - min(steps, default=0.0)))
+    if base < 0.3 * top:
+        base = 0.0
+
+    def x(value: float) -> float:
+        return left + (right - left) * max(value - base, 0.0) / ((top - base) or 1.0)
+
+    height = row * len(chart.steps) + 2
+    told = ", ".join(f"{step.name} {step.text}" for step in chart.steps)
+    parts = [
+        f'<svg class="chart waterfall" width="100%" height="{height}" role="img" '
+        f'aria-label="{escape(f"{chart.title}: {told}")}">'
+    ]
+    for place, ((low, high), step) in enumerate(zip(ends, chart.steps, strict=True)):
+        y = place * row + 3
+        css = "total" if step.total else "up" if (step.value or 0) > 0 else "down"
+        width = max(x(high) - x(low), 0.4)
+        parts.append(text("0", y + 13, step.name, "strong" if step.total else ""))
+        parts.append(
+            f'<rect class="step {css}" x="{x(low):.2f}%" y="{y}" width="{width:.2f}%" '
+            f'height="{row - 7}" rx="2"/>'
+        )
+        if step.total and base:
+            parts.append(
+                f'<line class="break" x1="{left + 3}%" x2="{left + 4.5}%" '
+                f'y1="{y - 1}" y2="{y + row - 6}"/>'
+            )
+        parts.append(text("100%", y + 13, step.text, f"end {'strong' if step.total else css}"))
+    return Markup("".join([*parts, "</svg>"]))

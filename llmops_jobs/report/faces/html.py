@@ -1,0 +1,121 @@
+"""The HTML page: one file, no request, no script; light, dark and print from one style sheet."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from llmops_jobs.report.faces import charts, svg
+from llmops_jobs.report.faces.charts import short
+from llmops_jobs.report.model import ReportModel, cell, tidy
+from llmops_jobs.report.words import clean
+
+_TEMPLATES = Path(__file__).parent.parent / "templates"
+GLYPHS = {"act": "✕", "watch": "!", "ok": "✓", "none": "–"}
+WORDS = {"act": "Act", "watch": "Watch", "ok": "Fine", "none": "Note"}
+
+
+@cache
+def environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals.update(
+        svg=svg, charts=charts, glyphs=GLYPHS, words=WORDS, short=short, href=_href, style=style()
+    )
+    return made
+
+
+@cache
+def style() -> Markup:
+    """The style sheet, without comments and indentation."""
+    lines = (_TEMPLATES / "style.css").read_text(encoding="utf-8").splitlines()
+    kept = (line.strip() for line in lines if not line.strip().startswith("/*"))
+    return Markup("".join(line for line in kept if line))
+
+
+def policy(*scripts: str) -> str:
+    """A content security policy that lets the page ask for nothing and run only `scripts`."""
+    parts = ["default-src 'none'", f"style-src '{_hash(str(style()))}'", "img-src data:"]
+    if scripts:
+        parts.append("script-src " + " ".join(f"'{_hash(script)}'" for script in scripts))
+    return "; ".join([*parts, "base-uri 'none'", "form-action 'none'"])
+
+
+def _hash(content: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+
+def _href(address: str | None) -> str | None:
+    """Only ways that cannot run anything."""
+    if address is None or not address.startswith(("https://", "http://", "#")):
+        return None
+    return address
+
+
+@cache
+def index_script() -> Markup:
+    """The one script of the site: it hides rows of the index that do not match the search."""
+    return Markup((_TEMPLATES / "index.js").read_text(encoding="utf-8").strip())
+
+
+def index(rows: pd.DataFrame, names: Mapping[str, str], title: str) -> str:
+    """The index of all reports, newest first, a sparkline of spend up to each."""
+    entries = []
+    for (project, period), part in rows.groupby(["project_id", "period"], sort=True):
+        ordered = part.sort_values("day")
+        spend = [tidy(value) for value in ordered["spend_usd"]]
+        for place, row in enumerate(ordered.itertuples()):
+            entries.append(
+                {
+                    "project": clean(
+                        "all projects" if project == "all" else _named(names, project)
+                    ),
+                    "period": period,
+                    "day": row.day,
+                    "path": row.path,
+                    "status": row.verdict if row.verdict in GLYPHS else "none",
+                    "headline": clean(row.headline, 300),
+                    "spend": cell(row.spend_usd, "usd").text,
+                    "p95": cell(row.latency_p95_s, "seconds").text,
+                    "quality": cell(row.quality, "ratio").text,
+                    "spark": spend[max(0, place - 29) : place + 1],
+                }
+            )
+    entries.sort(key=lambda entry: (entry["day"], entry["period"], entry["project"]), reverse=True)
+    script = index_script()
+    return (
+        environment()
+        .get_template("index.html.j2")
+        .render(entries=entries, title=title, script=script, policy=policy(str(script)))
+    )
+
+
+def _named(names: Mapping[str, str], project: object) -> str:
+    name = names.get(str(project), "")
+    return str(project) if name in ("", "default") else name
+
+
+def render(report: ReportModel, *, root: str = "../../", files: str = "") -> str:
+    """The page. `root` leads to the site's index; `files` is the name of its JSON and Markdown
+    without their ending (the day, or `latest`)."""
+    template = environment().get_template("report.html.j2")
+    context: dict[str, Any] = {
+        "r": report,
+        "policy": policy(),
+        "root": root,
+        "files": files or report.period.last.isoformat(),
+    }
+    return template.render(context)

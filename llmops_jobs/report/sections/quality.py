@@ -1,0 +1,264 @@
+"""Whether the answers were good: scored quality with its uncertainty, and drift.
+
+Rates are those of trailing windows (a week for days and weeks, four weeks for months): a single
+day rarely holds enough labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+import pandas as pd
+
+from llmops_jobs.report.edition import Edition
+from llmops_jobs.report.model import (
+    Band,
+    Block,
+    Cell,
+    Column,
+    Decision,
+    Finding,
+    LineChart,
+    Prose,
+    Section,
+    Series,
+    Table,
+    Text,
+    cell,
+    figure,
+    label,
+    name,
+    numbers,
+)
+from llmops_jobs.report.rates import Rate, Windows
+from llmops_jobs.report.words import clean, write
+
+_LABELS_WANTED = 30
+_SURE = 0.05
+METHODS = {
+    "ppi++": "people + predictions",
+    "wilson": "counted",
+    "horvitz_thompson": "weighted sample",
+    "uncalibrated": "uncalibrated",
+}
+
+
+def window_days(edition: Edition) -> int:
+    return 28 if edition.period.kind == "month" else 7
+
+
+def windows(edition: Edition) -> Windows:
+    return edition.marts.quality(window_days(edition))
+
+
+def headline(edition: Edition) -> str | None:
+    """The metric of the quality tile; none over several projects, whose rates do not pool."""
+    if len(edition.marts.projects) > 1:
+        return None
+    found = windows(edition)
+    metrics = found.metrics(edition.last)
+    known = [one for one in metrics if found.on(one, edition.last).estimate is not None]
+    return next(iter(known), None)
+
+
+def now(edition: Edition, metric: str) -> Rate:
+    return windows(edition).on(metric, edition.last)
+
+
+def between(edition: Edition, metric: str) -> Callable[[date, date], float | None]:
+    """The metric's estimate as a function of a window's days; only its last day matters."""
+    found = windows(edition)
+    return lambda _first, last: found.on(metric, last).estimate
+
+
+def section(edition: Edition) -> Section:
+    found = windows(edition)
+    metrics = found.metrics(edition.last) if len(edition.marts.projects) == 1 else []
+    if not metrics:
+        why = "No answer was scored in this period."
+        if len(edition.marts.projects) > 1:
+            why = "Quality is judged by project: see the projects' own reports."
+        return _section([Text(prose=[why])], [])
+    lead: Prose = ["Over ", figure(window_days(edition), "count"), " days. "]
+    first = headline(edition)
+    blocks: list[Block] = []
+    if first is not None:
+        lead += _told(first, found.on(first, edition.last))
+        blocks.append(_chart(edition, first))
+    blocks.append(_metrics(edition, metrics))
+    if first is not None:
+        worst = _slices(edition, first)
+        if worst is not None:
+            blocks.append(worst)
+    return _section(blocks, [*lead, *_agreement(edition)])
+
+
+def _section(blocks: list[Block], lead: Prose) -> Section:
+    return Section(id="quality", title="Answer quality", lead=lead, blocks=blocks, width="half")
+
+
+def _told(metric: str, rate: Rate) -> Prose:
+    prose: Prose = [
+        name(metric, 40),
+        ": ",
+        figure(rate.estimate, "ratio"),
+        " pass (",
+        figure(rate.low, "ratio"),
+        " to ",
+        figure(rate.high, "ratio"),
+        "), from ",
+        figure(rate.n, "count"),
+        " scored answers",
+    ]
+    if rate.n_human:
+        prose += [" and ", figure(rate.n_human, "count"), " labels by people"]
+    prose += ["."]
+    if rate.raw is not None and rate.estimate is not None and rate.n_human:
+        gap = rate.raw - rate.estimate
+        if abs(gap) >= 0.001:
+            prose += [
+                " The scorer alone says ",
+                figure(rate.raw, "ratio"),
+                f": too {'lenient' if gap > 0 else 'strict'} by ",
+                figure(abs(gap) * 100, "number"),
+                " points.",
+            ]
+    return prose
+
+
+def _agreement(edition: Edition) -> Prose:
+    """How well the judge agrees with people."""
+    rows = edition.marts.on("judge_agreement", edition.last)
+    rows = rows[(rows["slice"] == "total") & (rows["n"] > 0) & rows["kappa"].notna()]
+    if rows.empty:
+        return []
+    row = rows.sort_values(["n", "metric"], ascending=[False, True]).iloc[0]
+    return [
+        " Judge against people on ",
+        name(row["metric"], 40),
+        ": kappa ",
+        figure(row["kappa"], "number"),
+        " (",
+        figure(row["kappa_low"], "number"),
+        " to ",
+        figure(row["kappa_high"], "number"),
+        "), n = ",
+        figure(row["n"], "count"),
+        ".",
+    ]
+
+
+def _chart(edition: Edition, metric: str) -> LineChart:
+    found = windows(edition)
+    rates = [found.on(metric, day) for day in edition.history_days]
+    series = [Series(name="pass rate", values=numbers(rate.estimate for rate in rates))]
+    if any(rate.n_human and rate.raw is not None for rate in rates):
+        raw = numbers(rate.raw for rate in rates)
+        series.append(Series(name="scorer alone", style="soft", values=raw))
+    return LineChart(
+        id="quality-by-day",
+        title=f"{clean(metric, 40)}: share that passes, {window_days(edition)} days to each",
+        unit="ratio",
+        days=edition.history_days,
+        series=series,
+        bands=[
+            Band(
+                name="95% interval",
+                low=numbers(rate.low for rate in rates),
+                high=numbers(rate.high for rate in rates),
+            )
+        ],
+        zero=False,
+    )
+
+
+def _metrics(edition: Edition, metrics: list[str]) -> Table:
+    found = windows(edition)
+    rows = []
+    for metric in metrics[: max(edition.settings.rows, 16)]:
+        rate = found.on(metric, edition.last)
+        spark = numbers(found.on(metric, day).estimate for day in edition.history_days)
+        rows.append([label(metric, 40), *_rate_cells(rate), Cell(text="", spark=spark)])
+    columns = [*_rate_columns("Metric"), Column(key="spark", label="Daily")]
+    return Table(id="quality-metrics", title="Every metric", columns=columns, rows=rows)
+
+
+def _rate_columns(first: str) -> list[Column]:
+    return [
+        Column(key=first.lower(), label=first),
+        Column(key="estimate", label="Passes", numeric=True, help="share, with its 95% interval"),
+        Column(key="n", label="Scored", numeric=True),
+        Column(key="n_human", label="Labels", numeric=True, help="given by people"),
+        Column(key="method", label="How"),
+    ]
+
+
+def _rate_cells(rate: Rate) -> list[Cell]:
+    raw = None
+    if rate.estimate is None and rate.raw is not None:
+        raw = f"scorer alone: {write(rate.raw, 'ratio')}"
+    interval = f"{write(rate.low, 'ratio')} to {write(rate.high, 'ratio')}"
+    return [
+        cell(rate.estimate, "ratio", note=raw or (None if rate.low is None else interval)),
+        cell(rate.n, "count"),
+        cell(rate.n_human, "count"),
+        Cell(text=METHODS.get(rate.method, clean(rate.method, 30))),
+    ]
+
+
+def _slices(edition: Edition, metric: str) -> Table | None:
+    """The features with the fewest good answers."""
+    found = windows(edition).scopes("feature", metric, edition.last)
+    if len(found) < 2:
+        return None
+    rows = [
+        [label(value, 40, href=edition.view("feature", value)), *_rate_cells(rate)]
+        for value, rate in found[:6]
+    ]
+    columns = _rate_columns("Feature")
+    return Table(
+        id="quality-by-feature",
+        title=f"{clean(metric, 40)} by feature, least first",
+        columns=columns,
+        rows=rows,
+    )
+
+
+def drift(edition: Edition) -> list[Finding]:
+    rows = edition.marts.rows("drift", edition.first, edition.last)
+    rows = rows[rows["p_value"].astype(float) <= _SURE]
+    found = []
+    for row in rows.sort_values(["p_value", "kind", "subject"], kind="stable").head(3).itertuples():
+        prose: Prose = [f"Drift ({clean(str(row.kind).replace('_', ' '), 30)}): "]
+        prose += [name(row.subject, 60)]
+        if not pd.isna(row.before) and not pd.isna(row.after):
+            prose += [" went from ", figure(row.before, "number"), " to "]
+            prose += [figure(row.after, "number")]
+        found.append(Finding(status="watch", topic="Drift", prose=[*prose, "."], weight=0.4))
+    return found
+
+
+def decisions(edition: Edition) -> list[Decision]:
+    """Labels that are missing where a judged metric cannot be trusted without them."""
+    if len(edition.marts.projects) > 1:
+        return []
+    found = windows(edition)
+    waiting = [
+        (metric, rate)
+        for metric in found.metrics(edition.last)
+        if (rate := found.on(metric, edition.last)).method == "uncalibrated"
+    ]
+    return [
+        Decision(
+            prose=[
+                "Label about ",
+                figure(max(_LABELS_WANTED - rate.n_human, 1), "count"),
+                " answers so that ",
+                name(metric, 40),
+                " can be calibrated; until then it is the scorer's word alone.",
+            ],
+            command="llmops label",
+        )
+        for metric, rate in waiting[:2]
+    ]
