@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
 
 from assets._daily import add_day_metadata, daily_asset, typed
 from llmops_jobs import progress
+from llmops_jobs.days import yesterday
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.resources import DeploymentResource
 
@@ -29,9 +30,11 @@ _PULL: dict[str, Any] = {
     "one convention. No text of users.",
 )
 def observations(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.langfuse.late import sweep
     from llmops_jobs.langfuse.pull import pull_observations
 
     _pull(context, deployment, pull_observations)
+    _sweep(context, deployment, sweep)
 
 
 @daily_asset(
@@ -40,9 +43,11 @@ def observations(context: dg.AssetExecutionContext, deployment: DeploymentResour
     description="Every score whose own timestamp is on the day: feedback, annotations, judges.",
 )
 def scores(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.langfuse.late import sweep_scores
     from llmops_jobs.langfuse.pull import pull_scores
 
     _pull(context, deployment, pull_scores)
+    _sweep(context, deployment, sweep_scores)
 
 
 @daily_asset(
@@ -126,6 +131,21 @@ def _pull(
             progress.tell(asset, number * len(days) + done, len(projects) * len(days))
     for day in days:
         add_day_metadata(context, day, dict(figures[day]))
+
+
+def _sweep(
+    context: dg.AssetExecutionContext,
+    deployment: DeploymentResource,
+    sweep: Callable[[Deployment, Any, date], Any],
+) -> None:
+    """After the night's pull: days before it that changed are marked, for `stale_days` to run."""
+    days = _days(context)
+    if max(days) < yesterday() - timedelta(days=1):
+        return  # a backfill of the past: the next night will look
+    opened = deployment.open()
+    for project in opened.projects():
+        for day, reason in sorted(sweep(opened, project, min(days)).stale.items()):
+            context.log.info(f"{project.name}: {day} is stale: {reason}")
 
 
 def _days(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[date]:

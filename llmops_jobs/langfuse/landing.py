@@ -48,6 +48,7 @@ class Landed:
     doubtful: int = 0
     rejects: dict[str, Reject] = field(default_factory=dict)
     changed: bool = False
+    kept: int = 0  # rows held, of a day that the source may no longer answer for in full
 
     @property
     def quarantined(self) -> int:
@@ -65,6 +66,7 @@ class Landed:
             "quarantined": self.quarantined,
             "doubtful": self.doubtful,
             "rewritten": int(self.changed),
+            "kept": self.kept,
         }
 
 
@@ -131,6 +133,18 @@ def _part_numbers(keys: pa.ChunkedArray) -> list[int]:
     import zlib
 
     return [zlib.crc32(key.encode("utf-8", "replace")) % _PARTS for key in keys.to_pylist()]
+
+
+def content_of(
+    gathered: Gathered, finish: Callable[[pa.Table], tuple[pa.Table, int]]
+) -> tuple[int, str]:
+    """(rows, content hash) of what `land` would land."""
+    digest, count = hashlib.blake2b(digest_size=16), 0
+    for part in gathered.parts():
+        rows, _ = finish(part)
+        _digest(digest, rows)
+        count += rows.num_rows
+    return count, digest.hexdigest()
 
 
 def land(

@@ -17,11 +17,14 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from llmops_jobs.days import today
 from llmops_jobs.deployment import Deployment
+from llmops_jobs.lake import schema
 from llmops_jobs.langfuse import score_rows, traces
 from llmops_jobs.langfuse.landing import Gathered, Landed, land
 from llmops_jobs.langfuse.project import ProjectKeys
 from llmops_jobs.langfuse.raw import Batch, Reject, Source
+from llmops_jobs.langfuse.reach import out_of_reach
 from llmops_jobs.langfuse.rows import Normaliser
 from llmops_jobs.langfuse.sources import open_source
 
@@ -76,6 +79,10 @@ def _pull(
     def gather(day: date) -> tuple[Landed, Gathered]:
         started = time.perf_counter()
         landed, gathered = Landed(project.id, day, name), Gathered(key)
+        if out_of_reach(deployment.settings.ingest, project, day, today()):
+            held = deployment.lake.read_day(name, project.id, day)
+            landed.kept = held.num_rows
+            gathered.add(held.drop_columns(list(schema.PARTITION)))
         try:
             for raw, rejects in _chunks(fetch(day), landed):
                 good, refused = rows(raw, day)

@@ -22,8 +22,8 @@ from llmops_jobs.deployment import Deployment
 from llmops_jobs.errors import SourceError
 from llmops_jobs.langfuse.api import instant
 from llmops_jobs.langfuse.client import Client
-from llmops_jobs.langfuse.limits import is_cloud
 from llmops_jobs.langfuse.project import ProjectKeys
+from llmops_jobs.langfuse.reach import out_of_reach
 
 METRICS = "/api/public/v2/metrics"
 _DAYS_AT_ONCE = 60
@@ -161,7 +161,9 @@ def _compare(
         return row | {"status": "not_checked", "detail": why_not or "the day was not answered"}
     row["unexplained"] = source.rows - here.num_rows - duplicates - quarantined
     status, detail = judge(
-        row, beyond=out_of_reach(deployment, project, day, now.date()), pulled=pulled is not None
+        row,
+        beyond=out_of_reach(deployment.settings.ingest, project, day, now.date()),
+        pulled=pulled is not None,
     )
     return row | {"status": status, "detail": detail}
 
@@ -191,15 +193,6 @@ def judge(row: dict[str, Any], *, beyond: bool, pulled: bool) -> tuple[str, str]
     return "differs", (
         f"{counts}: the source has lost, merged or deleted {-missing:,} rows since the pull"
     )
-
-
-def out_of_reach(deployment: Deployment, project: ProjectKeys, day: date, today: date) -> bool:
-    """Whether the source may no longer answer for the whole day: its retention, or the plan."""
-    settings = deployment.settings.ingest
-    limits = [limit for limit in (project.retention_days, settings.access_days) if limit]
-    if not limits and is_cloud(project.base_url):
-        limits = [30]  # the smallest plan; the API does not say which one it is
-    return any(day <= today - timedelta(days=limit) for limit in limits)
 
 
 def _total_tokens(usages: list[str]) -> int:

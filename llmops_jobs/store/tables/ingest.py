@@ -75,3 +75,13 @@ pull = sa.Table(
     sa.Column("stale", sa.Boolean, nullable=False, default=False, comment="late rows are known"),
     comment="one row per project, day and source: the state of the copy",
 )
+
+sweep = sa.Table(
+    "sweep",
+    METADATA,
+    project_key(),
+    instant("swept_at", "up to when late rows were looked for", nullable=False),
+    count("rows", "rows that ended since the sweep before and start before the nightly window"),
+    count("stale", "days that were marked stale"),
+    comment="one row per project: how far the search for late rows is",
+)
