@@ -104,21 +104,24 @@ def wire(rows: list[Row], query: QueryParams, whole: bool = False) -> list[Row]:
 
 
 def _cut_all(metadata: Row, whole: set[str]) -> Row:
-    """The same metadata when no value is long, which is the rule."""
-    short = {key: cut(value) for key, value in metadata.items() if _may_be_long(value)}
-    short = {key: value for key, value in short.items() if key not in whole}
-    return {**metadata, **short} if short else metadata
-
-
-def _may_be_long(value: Any) -> bool:
-    kind = type(value)  # an escape makes six characters of one
-    return (kind is str and len(value) > METADATA_CUT // 6) or kind is list or kind is dict
+    """The same object when no value is long, which is the rule: this runs for every value."""
+    shortened = None
+    for key, value in metadata.items():
+        kind = type(value)
+        if kind is str:
+            if len(value) <= METADATA_CUT // 6:  # an escape makes six characters of one
+                continue
+        elif kind is not list and kind is not dict:
+            continue
+        shorter = value if key in whole else cut(value)
+        if shorter is not value:
+            shortened = shortened or dict(metadata)
+            shortened[key] = shorter
+    return shortened or metadata
 
 
 def cut(value: Any) -> Any:
     """A metadata value as the narrow table holds it: the first 200 characters of its JSON."""
-    if isinstance(value, str) and len(value) <= METADATA_CUT - 2 and value.isalnum():
-        return value
     text = orjson.dumps(value).decode()
     return value if len(text) <= METADATA_CUT else text[:METADATA_CUT]
 
