@@ -108,13 +108,18 @@ def topic_findings(
     shares = pd.DataFrame(columns=["topic_id", "n", "share"])
     findings: list[Finding] = []
     if topics is not None:
-        n_after, counts, after = _shares(topics, history.questions, project, [day])
-        n_before, _, before = _shares(topics, history.questions, project, _before(day))
+        n_after, counts, after, found = _shares(topics, history.questions, project, [day])
+        n_before, _, before, _ = _shares(topics, history.questions, project, _before(day))
         shares = pd.DataFrame({"topic_id": topics.ids, "n": counts, "share": after})
         for i, name in enumerate(topics.names):
             shift = share_shift(float(before[i]), n_before, float(after[i]), n_after)
             if shift is None or min(n_before, n_after) < _MIN_ROWS:
                 continue
+            if topics.ids[i] == topic_model.OTHER and after[i] > before[i]:
+                texts = history.questions.of(project, day).texts
+                new = [text for text, topic in zip(texts, found, strict=True) if topic == i]
+                rest = [text for text, topic in zip(texts, found, strict=True) if topic != i]
+                name = f"{name}, such as {topic_model.telling_words(new, rest)}"
             detail = f"“{name}”: {before[i]:.1%} of questions last week, {after[i]:.1%} today"
             findings.append(Finding("topic", topics.ids[i], shift, detail))
     database.replace_day("topic_share", project, day, shares)
@@ -152,7 +157,11 @@ def _topics(
         texts = [text for d in days for text in history.questions.of(project, d).texts]
         stored = database.table("topic", project)
         earlier = stored[stored["first_seen"] < fitted_on]
-        known = {row.topic_id: json.loads(row.terms) for row in earlier.itertuples()}
+        known = {
+            row.topic_id: json.loads(row.terms)
+            for row in earlier.itertuples()
+            if row.topic_id != topic_model.OTHER
+        }
         topics = topic_model.fit(texts, known, seed)
         if topics is not None:
             rows = topic_model.rows(topics, stored, fitted_on).assign(project_id=project)
@@ -163,18 +172,19 @@ def _topics(
 
 def _shares(
     topics: Topics, questions: Questions, project: str, days: list[date]
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """Effective number of questions, how many were read per topic, and the weighted shares."""
+) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    """Effective number of questions, how many were read per topic, the weighted shares, and each
+    question's topic."""
     read = [questions.of(project, day) for day in days]
     texts = [text for each in read for text in each.texts]
     k = len(topics.ids)
     if not texts:
-        return 0.0, np.zeros(k, dtype=int), np.zeros(k)
+        return 0.0, np.zeros(k, dtype=int), np.zeros(k), np.zeros(0, dtype=int)
     weights = np.concatenate([each.weights for each in read])
     found = topics.assign(texts)
     shares = np.bincount(found, weights, k) / weights.sum()
     effective = float(weights.sum() ** 2 / (weights**2).sum())
-    return effective, np.bincount(found, minlength=k), shares
+    return effective, np.bincount(found, minlength=k), shares, found
 
 
 def _effective(rows: pd.DataFrame) -> float:

@@ -25,13 +25,17 @@ _MAX_FIT = 2500
 _CANDIDATES = (6, 9, 12, 16)
 _DIMENSIONS = 40
 _TERMS = 30
+#: The id of what is unlike every topic, and its share at the fit.
+OTHER = "other"
+_UNLIKE = 0.05
 #: Cosine of two topics' words from which they are the same topic.
 SAME = 0.35
 
 
 @dataclass(frozen=True)
 class Topics:
-    """A fitted clustering: `names` and `ids` are parallel, one per cluster."""
+    """A fitted clustering: `names`, `ids` and `terms` are parallel, one per cluster, and last the
+    questions that are unlike every cluster."""
 
     ids: list[str]
     names: list[str]
@@ -39,12 +43,15 @@ class Topics:
     _vectorizer: Any
     _reduce: Any
     _clusters: Any
+    _alike: float  # below this a question belongs to no cluster
 
     def assign(self, texts: Sequence[str]) -> np.ndarray:
         """The index of every text's topic."""
         if not texts:
             return np.zeros(0, dtype=int)
-        found: np.ndarray = self._clusters.predict(_reduced(self._vectorizer, self._reduce, texts))
+        alike = _alike(self._vectorizer, self._reduce, self._clusters, texts)
+        found: np.ndarray = alike.argmax(axis=1)
+        found[alike.max(axis=1) < self._alike] = len(self.ids) - 1
         return found
 
 
@@ -77,9 +84,27 @@ def fit(texts: Sequence[str], known: Mapping[str, Mapping[str, float]], seed: in
     if best is None:
         return None
     terms = _terms(texts, best.labels_, best.n_clusters)
+    alike = _alike(vectorizer, reduce, best, texts).max(axis=1)
     return Topics(
-        _ids(terms, known), [_name(each) for each in terms], terms, vectorizer, reduce, best
+        [*_ids(terms, known), OTHER],
+        [*(_name(each) for each in terms), "unlike any topic"],
+        [*terms, {}],
+        vectorizer,
+        reduce,
+        best,
+        float(np.quantile(alike, _UNLIKE)),
     )
+
+
+def telling_words(inside: Sequence[str], outside: Sequence[str]) -> str:
+    """The words that tell the first texts from the second, for a name."""
+    if not inside:
+        return ""
+    labels = np.r_[np.zeros(len(inside), dtype=int), np.ones(len(outside), dtype=int)]
+    try:
+        return _name(_terms([*inside, *outside], labels, 2)[0])
+    except ValueError:  # no word occurs twice
+        return ""
 
 
 def rows(topics: Topics, known: pd.DataFrame, day: Any) -> pd.DataFrame:
@@ -107,8 +132,12 @@ def _vectorizer() -> Any:
 _TOKEN = r"(?u)\b[^\W\d_]{3,}\b"
 
 
-def _reduced(vectorizer: Any, reduce: Any, texts: Sequence[str]) -> np.ndarray:
-    return _unit(reduce.transform(vectorizer.transform(texts)))
+def _alike(vectorizer: Any, reduce: Any, clusters: Any, texts: Sequence[str]) -> np.ndarray:
+    """Similarity of texts (rows) and clusters: the cosine, less what the reduction leaves out, so
+    that a text of words that were rare in the fit is like nothing."""
+    points = reduce.transform(vectorizer.transform(texts))
+    found: np.ndarray = points @ _unit(clusters.cluster_centers_).T
+    return found
 
 
 def _unit(points: np.ndarray) -> np.ndarray:
