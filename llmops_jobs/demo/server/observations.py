@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import chain, islice
-from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -85,8 +85,7 @@ def wire(rows: list[Row], query: QueryParams, whole: bool = False) -> list[Row]:
     groups = {"core", "basic"} if asked is None else {"core"}
     groups |= {name for name in (asked or "").split(",") if name in OBSERVATION_GROUPS}
     keys = select({**OBSERVATION_GROUPS, "always": ALWAYS}, groups | {"always"}, OBSERVATION_KEYS)
-    values = itemgetter(*keys)
-    page = [dict(zip(keys, values(row), strict=True)) for row in rows]
+    page = [_with_keys(row, keys) for row in rows]
     if "model" not in groups:
         for row in page:
             row["modelId"] = row["inputPrice"] = row["outputPrice"] = row["totalPrice"] = None
@@ -101,6 +100,21 @@ def wire(rows: list[Row], query: QueryParams, whole: bool = False) -> list[Row]:
         for row in page:
             row["metadata"] = _cut_all(row["metadata"], expanded)
     return page
+
+
+def _with_keys(row: Row, keys: tuple[str, ...]) -> Row:
+    """A copy with these keys; where few are left out, a whole copy is several times faster."""
+    if len(row) != len(OBSERVATION_KEYS) or 2 * len(keys) < len(row):
+        return {key: row[key] for key in keys}
+    copied = row.copy()
+    for key in _left_out(keys):
+        del copied[key]
+    return copied
+
+
+@lru_cache(64)
+def _left_out(keys: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(key for key in OBSERVATION_KEYS if key not in keys)
 
 
 def _cut_all(metadata: Row, whole: set[str]) -> Row:
