@@ -31,6 +31,7 @@ def _run(context: dg.AssetExecutionContext, deployment: DeploymentResource, step
     group="signals",
     deps=["observations", "observation_text", "scores", "costs"],
     kinds={"deltalake", "duckdb"},
+    table="outcomes",
     description="How every model call ended: class and family of its error, its attempts as one "
     "logical call, and why it was waste.",
 )

@@ -9,99 +9,88 @@ parallel calls keep their own retries. A later call of another model is a fallba
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
-
-import numpy as np
-import pandas as pd
-
-#: What a frame of calls needs for grouping. Times are aware; `explicit_attempt` counts from 1 and
-#: is null when unknown, `explicit_call` is '' when unknown.
-NEEDED: Final = (
-    "trace_id", "observation_id", "parent_observation_id", "name", "model", "start_time",
-    "end_time", "level", "explicit_attempt", "explicit_call",
-)  # fmt: skip
+from typing import NamedTuple
 
 
-def group(calls: pd.DataFrame, gap: float) -> pd.DataFrame:
-    """`logical_call_id` (the first attempt's observation), `attempt`, `attempts` and `is_final` of
-    each call, by position.
+class Call(NamedTuple):
+    """One model call. Times in microseconds; `said_attempt` (from 1) and `said_call` are what the
+    instrumentation states, 0 and '' when it does not."""
 
-    Only groups with a failure or an explicit attempt are walked; every other call is its own.
-    """
-    ids = calls["observation_id"].to_numpy(object)
-    chain, attempt = ids.copy(), np.ones(len(calls), np.int32)
-    keys = ["trace_id", "parent_observation_id", "name"]
-    candidate = (
-        (calls["level"] == "ERROR")
-        | calls["explicit_attempt"].notna()
-        | (calls["explicit_call"] != "")
-    )
-    if candidate.any():
-        suspects = calls.loc[candidate, keys].drop_duplicates()
-        position = pd.Series(np.arange(len(calls)), index=calls.index, name="position")
-        subset = calls[list(NEEDED)].join(position).merge(suspects, on=keys)
-        subset = subset.sort_values(["start_time", "observation_id"])
-        for _, rows in subset.groupby(keys, sort=False):
-            for place, first, number in _walk(rows.to_dict("records"), gap):
-                chain[place], attempt[place] = first, number
-    # An observation id is unique within its trace only.
-    result = pd.DataFrame(
-        {"trace_id": calls["trace_id"].to_numpy(), "logical_call_id": chain, "attempt": attempt}
-    )
-    attempts = result.groupby(["trace_id", "logical_call_id"], sort=False)["attempt"]
-    result["attempts"] = attempts.transform("size").astype(np.int32)
-    result["is_final"] = result["attempt"] == attempts.transform("max")
-    return result.drop(columns="trace_id")
+    day: object
+    trace_id: str
+    parent_observation_id: str
+    name: str
+    observation_id: str
+    model: str
+    start: int
+    end: int
+    failed: bool
+    said_attempt: int = 0
+    said_call: str = ""
+
+
+class Attempt(NamedTuple):
+    """`logical_call_id` is the observation of the first attempt."""
+
+    logical_call_id: str
+    attempt: int
+    attempts: int
+    is_final: bool
 
 
 @dataclass
 class _Chain:
-    first: str
-    model: str
-    ended: Any = None
-    failed: bool = False
-    length: int = field(default=0)
-
-    def add(self, row: Mapping[str, Any]) -> int:
-        self.length += 1
-        self.ended = row["end_time"] if not pd.isna(row["end_time"]) else row["start_time"]
-        self.failed = row["level"] == "ERROR"
-        return self.length
+    first: Call
+    last: Call
+    places: list[int] = field(default_factory=list)
 
 
-def _walk(rows: Sequence[Mapping[str, Any]], gap: float) -> list[tuple[int, str, int]]:
-    """(position, first attempt's id, attempt) of the calls of one group, in order of start."""
+def group(calls: Sequence[Call], gap: float) -> list[Attempt]:
+    """The attempt that each of the calls is, in their order."""
+    order = sorted(
+        range(len(calls)),
+        key=lambda place: (
+            calls[place].trace_id,
+            calls[place].parent_observation_id,
+            calls[place].name,
+            calls[place].start,
+            calls[place].observation_id,
+        ),
+    )
+    found: list[Attempt] = [Attempt("", 1, 1, True)] * len(calls)
     chains: list[_Chain] = []
-    named: dict[str, _Chain] = {}
-    found = []
-    for row in rows:
-        chain = _continues(row, chains, named, gap)
+    previous: Call | None = None
+    for place in order:
+        call = calls[place]
+        if previous is None or call[:4] != previous[:4]:
+            _settle(chains, found)
+            chains = []
+        previous = call
+        chain = _continues(call, chains, gap * 1e6)
         if chain is None:
-            chain = _Chain(row["observation_id"], row["model"])
+            chain = _Chain(call, call)
             chains.append(chain)
-        if row["explicit_call"]:
-            named.setdefault(row["explicit_call"], chain)
-        found.append((row["position"], chain.first, chain.add(row)))
+        chain.last = call
+        chain.places.append(place)
+    _settle(chains, found)
     return found
 
 
-def _continues(
-    row: Mapping[str, Any], chains: Sequence[_Chain], named: Mapping[str, _Chain], gap: float
-) -> _Chain | None:
+def _settle(chains: Iterable[_Chain], found: list[Attempt]) -> None:
+    for chain in chains:
+        length = len(chain.places)
+        for number, place in enumerate(chain.places, 1):
+            found[place] = Attempt(chain.first.observation_id, number, length, number == length)
+
+
+def _continues(call: Call, chains: Sequence[_Chain], gap: float) -> _Chain | None:
     """The logical call that this call is a further attempt of."""
-    if row["explicit_call"]:
-        return named.get(row["explicit_call"])
-    number = row["explicit_attempt"]
-    if not pd.isna(number):
-        waiting = [chain for chain in chains if chain.length == int(number) - 1]
-        return waiting[-1] if number > 1 and waiting else None
-    open_failures = [
-        chain
-        for chain in chains
-        if chain.failed and 0 <= (row["start_time"] - chain.ended).total_seconds() <= gap
-    ]
-    return min(
-        open_failures, key=lambda chain: (chain.model != row["model"], chain.ended), default=None
-    )
+    if call.said_call:
+        return next((c for c in chains if c.first.said_call == call.said_call), None)
+    if call.said_attempt:
+        waiting = [c for c in chains if len(c.places) == call.said_attempt - 1]
+        return waiting[-1] if waiting else None
+    open_failures = [c for c in chains if c.last.failed and 0 <= call.start - c.last.end <= gap]
+    return min(open_failures, key=lambda c: (c.last.model != call.model, c.last.end), default=None)

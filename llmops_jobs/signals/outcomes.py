@@ -7,19 +7,18 @@ later attempt of the same logical call replaced it), `truncated` (cut by the out
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import orjson
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from llmops_jobs.lake import schema
 from llmops_jobs.signals import attempts, votes
+from llmops_jobs.signals.cells import ERROR
 from llmops_jobs.signals.families import family
 from llmops_jobs.signals.settings import SignalSettings
 
@@ -36,139 +35,201 @@ TRUNCATED: Final = ("length", "max_tokens", "max_output_tokens", "model_context_
 _ATTEMPT: Final = ("attempt", "attempt_number", "llm.attempt")
 _RETRY: Final = ("retry", "retry_count", "retry_attempt", "retries", "llm.retry_count")
 _CALL: Final = ("logical_call_id", "request_group_id", "idempotency_key")
-_SAYS_ATTEMPT: Final = re.compile("attempt|retr|logical_call|request_group|idempotency")
+_SAYS_ATTEMPT: Final = "attempt|retr|logical_call|request_group|idempotency"
+
+_KEY: Final = ["day", "trace_id", "observation_id"]
+_SIBLINGS: Final = ["day", "trace_id", "parent_observation_id", "name"]
+_MESSAGE: Final = ("status_message", "finish_reason")
+_REJECTED: Final = pa.schema(
+    [("day", pa.date32()), ("trace_id", pa.string()), ("observation_id", pa.string())]
+)
+_SAID: Final = pa.schema([*_REJECTED, ("said_attempt", pa.int64()), ("said_call", pa.string())])
 
 
 def compute(
     engine: Engine, lake: Lake, project: str, days: Sequence[date], settings: SignalSettings
 ) -> Iterator[tuple[date, pa.Table]]:
-    """Each day's rows of the lake's `outcomes`, from its observations, costs, scores and text."""
-    calls = engine.run(_calls, lake, project, days)
-    explicit = engine.run(_explicit, lake, project, days).to_pandas()
-    scores = lake.read_days("scores", project, days).to_pandas()
-    down = scores[votes.polarity(scores, settings.feedback) < 0]
-    down = down[down["source"] != "EVAL"]
+    """Each day's rows of the lake's `outcomes`, from its observations, costs, scores and text.
+
+    Raises nothing of its own: what cannot be classified is `unknown`, what cannot be grouped is a
+    logical call of one attempt.
+    """
+    said = _said(engine.run(_saying, lake, project, days))
+    extra = {"said": said, "rejected": _rejected(lake, project, days, settings)}
+    calls = engine.run(_calls, lake, project, days, extra)
+    rows = _ends(calls, settings.retry_gap_seconds)
     for day in days:
-        mine = calls.filter(pc.equal(calls["day"], pa.scalar(day, pa.date32())))
-        rows = of_day(
-            mine,
-            explicit[explicit["day"] == day],
-            down[down["day"] == day],
-            settings.retry_gap_seconds,
-        )
-        yield day, rows
+        yield day, rows.filter(pc.equal(calls["day"], pa.scalar(day, pa.date32())))
 
 
-def of_day(
-    calls: pa.Table, explicit: pd.DataFrame, rejections: pd.DataFrame, gap: float
-) -> pa.Table:
-    """The outcomes of one day's calls. `explicit` holds what metadata says about attempts,
-    `rejections` the negative votes."""
-    frame = calls.select(
-        ["trace_id", "observation_id", "parent_observation_id", "name", "model", "start_time",
-         "end_time", "level", "status_message", "finish_reason"]
-    ).to_pandas()  # fmt: skip
-    failed = (frame["level"] == "ERROR").to_numpy()
-    kind = np.full(len(frame), "", object)
-    family_id = kind.copy()
+def _ends(calls: pa.Table, gap: float) -> pa.Table:
+    """The outcomes of `_calls`, row by row."""
+    failed = calls["failed"].to_numpy(zero_copy_only=False)
     found = [
         family(message, reason)
         for message, reason in zip(
-            frame.loc[failed, "status_message"], frame.loc[failed, "finish_reason"], strict=True
+            *(calls[name].filter(calls["failed"]).to_pylist() for name in _MESSAGE), strict=True
         )
     ]
-    kind[failed] = [each.error_type for each in found]
-    family_id[failed] = [each.id for each in found]
-
-    grouped = attempts.group(_with_explicit(frame, explicit), gap)
-    reason = np.select(
+    kind = _text(len(calls), failed, [each.error_type for each in found])
+    ids, attempt, attempts_, is_final = _grouped(calls, gap)
+    place = np.select(
         [
-            kind == "schema_invalid",
+            pc.equal(kind, "schema_invalid").to_numpy(zero_copy_only=False),
             failed,
-            ~grouped["is_final"].to_numpy(),
-            frame["finish_reason"].str.lower().isin(TRUNCATED).to_numpy(),
-            _rejected(frame, rejections),
+            ~is_final,
+            calls["truncated"].to_numpy(zero_copy_only=False),
+            calls["rejected"].to_numpy(zero_copy_only=False),
         ],
-        list(WASTE_REASONS),
-        "",
+        np.arange(1, len(WASTE_REASONS) + 1),
+        0,
     )
-    wasted = pc.if_else(pa.array(reason != ""), calls["cost_usd"], pa.scalar(0, schema.USD))
+    wasted = pc.if_else(pa.array(place > 0), calls["cost_usd"], pa.scalar(0, schema.USD))
     return pa.table(
         {
             "trace_id": calls["trace_id"],
             "observation_id": calls["observation_id"],
-            "error_type": pa.array(kind, pa.string()),
-            "family_id": pa.array(family_id, pa.string()),
-            "logical_call_id": pa.array(grouped["logical_call_id"], pa.string()),
-            "attempt": pa.array(grouped["attempt"], pa.int32()),
-            "attempts": pa.array(grouped["attempts"], pa.int32()),
-            "is_final": pa.array(grouped["is_final"], pa.bool_()),
-            "waste_reason": pa.array(reason, pa.string()),
+            "error_type": kind,
+            "family_id": _text(len(calls), failed, [each.id for each in found]),
+            "logical_call_id": ids,
+            "attempt": pa.array(attempt),
+            "attempts": pa.array(attempts_),
+            "is_final": pa.array(is_final),
+            "waste_reason": _coded(place, ["", *WASTE_REASONS]),
             "wasted_usd": wasted,
         }
     )
 
 
+def _grouped(
+    calls: pa.Table, gap: float
+) -> tuple[pa.ChunkedArray, np.ndarray, np.ndarray, np.ndarray]:
+    """Logical call, attempt, attempts, is_final. Only calls that share trace, parent and name with
+    a failure, or state their attempt, are looked at; every other call is its own."""
+    n = len(calls)
+    attempt, attempts_, is_final = np.ones(n, np.int32), np.ones(n, np.int32), np.ones(n, bool)
+    ids = calls["observation_id"].combine_chunks()
+    suspect = calls["suspect"].to_numpy(zero_copy_only=False)
+    rows = calls.select(list(attempts.Call._fields)).filter(calls["suspect"])
+    columns = (
+        column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
+        for column in rows.columns
+    )
+    found = attempts.group(
+        [attempts.Call(*row) for row in zip(*(c.to_pylist() for c in columns), strict=True)], gap
+    )
+    if found:
+        first, number, of, final = zip(*found, strict=True)
+        attempt[suspect], attempts_[suspect], is_final[suspect] = number, of, final
+        ids = pc.replace_with_mask(ids, pa.array(suspect), pa.array(first, pa.string()))
+    return ids, attempt, attempts_, is_final
+
+
+def _text(n: int, where: np.ndarray, values: Sequence[str]) -> pa.Array:
+    """A column that is `values` at `where`, and '' elsewhere."""
+    distinct = ["", *sorted(set(values))]
+    code = {value: place for place, value in enumerate(distinct)}
+    place = np.zeros(n, np.int32)
+    place[where] = [code[value] for value in values]
+    return _coded(place, distinct)
+
+
+def _coded(place: np.ndarray, values: Sequence[str]) -> pa.Array:
+    return pa.array(list(values), pa.string()).take(pa.array(place))
+
+
 def _calls(t: Tables) -> ir.Table:
+    """Model calls, what they cost, and the few flags that decide how they ended."""
     o = t["observations"]
     o = o.filter(o.is_model_call)
-    cost = t["costs"].select("day", "trace_id", "observation_id", "cost_usd")
-    return o.left_join(cost, ["day", "trace_id", "observation_id"]).select(
-        "day", "trace_id", "observation_id", "parent_observation_id", "name", "model",
-        "start_time", "end_time", "level", "status_message", "finish_reason", "cost_usd",
-    )  # fmt: skip
-
-
-def _explicit(t: Tables) -> ir.Table:
-    """Metadata and model parameters that may say which attempt a call is."""
-    text = t["observation_text"]
-    o = t["observations"]
-    key = ["day", "trace_id", "observation_id"]
-    by_text = text.select(*key, said=text.metadata)
-    by_parameters = o.filter(o.is_model_call).select(*key, said=o.model_parameters)
-    both = by_text.union(by_parameters)
-    return both.filter(both.said.re_search(_SAYS_ATTEMPT.pattern))
-
-
-def _with_explicit(frame: pd.DataFrame, explicit: pd.DataFrame) -> pd.DataFrame:
-    said = pd.DataFrame(
-        [_attempt(text) for text in explicit["said"]],
-        columns=["explicit_attempt", "explicit_call"],
-        index=explicit.index,
+    said, rejected = t["said"], t["rejected"]
+    stated = o.semi_join(said, _KEY).select(*_SIBLINGS)
+    suspects = o.filter(o.level == ERROR).select(*_SIBLINGS).union(stated, distinct=True)
+    whole = rejected.filter(rejected.observation_id == "").select("day", "trace_id").distinct()
+    single = rejected.filter(rejected.observation_id != "").distinct()
+    rows = _joined(o, t["costs"], _KEY, "cost_usd")
+    rows = _joined(rows, said, _KEY, "said_attempt", "said_call")
+    rows = _joined(rows, suspects.mutate(suspect=True), _SIBLINGS, "suspect")
+    rows = _joined(rows, whole.mutate(voted=True), ["day", "trace_id"], "voted")
+    rows = _joined(rows, single.mutate(voted_itself=True), _KEY, "voted_itself")
+    suspect = rows.suspect.fill_null(False)
+    failed = rows.level == ERROR
+    walked = {
+        **{name: rows[name] for name in ("parent_observation_id", "name", "model")},
+        "start": rows.start_time,
+        "end": rows.end_time.coalesce(rows.start_time),
+        "said_attempt": rows.said_attempt.fill_null(0),
+        "said_call": rows.said_call.fill_null(""),
+    }
+    return rows.select(
+        *_KEY,
+        "cost_usd",
+        suspect=suspect,
+        failed=failed,
+        rejected=rows.voted.fill_null(False) | rows.voted_itself.fill_null(False),
+        truncated=rows.finish_reason.lower().isin(TRUNCATED),
+        # Text that is not looked at need not travel.
+        **{name: suspect.ifelse(value, None) for name, value in walked.items()},
+        **{name: failed.ifelse(rows[name], None) for name in _MESSAGE},
     )
-    said = explicit[["trace_id", "observation_id"]].join(said)
-    said = said[said["explicit_attempt"].notna() | (said["explicit_call"] != "")]
-    said = said.drop_duplicates(["trace_id", "observation_id"])
-    if said.empty:
-        return frame.assign(explicit_attempt=np.nan, explicit_call="")
-    merged = frame.merge(said, on=["trace_id", "observation_id"], how="left", validate="m:1")
-    merged["explicit_call"] = merged["explicit_call"].fillna("")
-    return merged
 
 
-def _attempt(text: str) -> tuple[float, str]:
-    """(attempt from 1 or NaN, logical call or '') that a JSON object states at its top level."""
+def _joined(rows: ir.Table, other: ir.Table, key: Sequence[str], *columns: str) -> ir.Table:
+    """`rows` with the columns of at most one row of `other`."""
+    other = other.select(
+        **{f"_{name}": other[name] for name in key}, **{c: other[c] for c in columns}
+    )
+    joined = rows.left_join(other, [rows[name] == other[f"_{name}"] for name in key])
+    return joined.drop(*(f"_{name}" for name in key))
+
+
+def _saying(t: Tables) -> ir.Table:
+    """Metadata and model parameters that may say which attempt a call is."""
+    text, o = t["observation_text"], t["observations"]
+    by_text = text.select(*_KEY, said=text.metadata)
+    by_parameters = o.filter(o.is_model_call).select(*_KEY, said=o.model_parameters)
+    both = by_text.union(by_parameters)
+    return both.filter(both.said.re_search(_SAYS_ATTEMPT))
+
+
+def _said(rows: pa.Table) -> pa.Table:
+    """What the instrumentation states about attempts, one row a call."""
+    stated: dict[tuple[object, ...], tuple[int, str]] = {}
+    for *key, text in zip(*(column.to_pylist() for column in rows.columns), strict=True):
+        number, call = _attempt(text)
+        if number or call:
+            stated.setdefault(tuple(key), (number, call))
+    return pa.Table.from_pylist(
+        [dict(zip(_SAID.names, (*key, *value), strict=True)) for key, value in stated.items()],
+        schema=_SAID,
+    )
+
+
+def _rejected(lake: Lake, project: str, days: Sequence[date], settings: SignalSettings) -> pa.Table:
+    """Traces and calls that people voted down on these days."""
+    names = ["day", "name", "source", "data_type", "value", "string_value", "subject_kind",
+             "trace_id", "observation_id"]  # fmt: skip
+    scores = lake.read_days("scores", project, days, names).to_pandas()
+    kind = scores["subject_kind"]
+    down = (votes.polarity(scores, settings.feedback) < 0) & (scores["source"] != "EVAL")
+    rows = scores[down & kind.isin(["trace", "observation"])].copy()
+    rows["observation_id"] = rows["observation_id"].where(rows["subject_kind"] != "trace", "")
+    return pa.Table.from_pandas(rows[_KEY], schema=_REJECTED, preserve_index=False)
+
+
+def _attempt(text: str) -> tuple[int, str]:
+    """(attempt from 1 or 0, logical call or '') that a JSON object states at its top level."""
     try:
         stated = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return np.nan, ""
+        return 0, ""
     if not isinstance(stated, dict):
-        return np.nan, ""
-    number = np.nan
+        return 0, ""
+    number = 0
     for keys, offset in ((_ATTEMPT, 0), (_RETRY, 1)):
         for key in keys:
             value = str(stated.get(key, "")).strip('"')
-            if value.isdecimal() and int(value) + offset >= 1 and np.isnan(number):
-                number = float(int(value) + offset)
+            if not number and value.isdecimal() and len(value) < 4:
+                number = int(value) + offset
     call = next((str(stated[key]) for key in _CALL if stated.get(key)), "")
     return number, call
-
-
-def _rejected(frame: pd.DataFrame, rejections: pd.DataFrame) -> np.ndarray:
-    """Calls voted down themselves, or whose whole trace was."""
-    kind = rejections["subject_kind"]
-    traces = set(rejections.loc[kind == "trace", "trace_id"])
-    calls = rejections.loc[kind == "observation", ["trace_id", "observation_id"]]
-    pairs = set(calls.itertuples(index=False, name=None))
-    own = [pair in pairs for pair in zip(frame["trace_id"], frame["observation_id"], strict=True)]
-    return frame["trace_id"].isin(traces).to_numpy() | np.array(own, bool)

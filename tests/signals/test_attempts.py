@@ -5,29 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from llmops_jobs.signals import attempts
+from llmops_jobs.signals.attempts import Attempt, Call, group
 from tests.signals.world import call
 
 
-def grouped(*calls: dict[str, Any], gap: float = 300) -> list[tuple[str, int, int, bool]]:
+def grouped(*calls: dict[str, Any], gap: float = 300) -> list[Attempt]:
     rows = [
-        {
-            "level": "DEFAULT",
-            "model": "gpt-4o",
-            "explicit_attempt": np.nan,
-            "explicit_call": "",
-            **each,
-        }
+        Call(
+            each["day"],
+            each["trace_id"],
+            each["parent_observation_id"],
+            each["name"],
+            each["observation_id"],
+            each.get("model", "gpt-4o"),
+            int(each["start_time"].timestamp() * 1e6),
+            int(each["end_time"].timestamp() * 1e6),
+            each.get("level") == "ERROR",
+            each.get("said_attempt", 0),
+            each.get("said_call", ""),
+        )
         for each in calls
     ]
-    frame = pd.DataFrame(rows)[list(attempts.NEEDED)]
-    found = attempts.group(frame, gap)
-    return [
-        (str(row.logical_call_id), row.attempt, row.attempts, bool(row.is_final))
-        for row in found.itertuples()
-    ]
+    return group(rows, gap)
 
 
 FAILED: dict[str, Any] = {"level": "ERROR"}
@@ -85,15 +85,15 @@ def test_a_fallback_to_another_model_is_an_attempt() -> None:
 
 def test_what_metadata_says_wins_over_what_the_times_suggest() -> None:
     found = grouped(
-        call("t", at=0, explicit_attempt=1.0, **FAILED),
-        call("t", at=2, explicit_attempt=1.0),
-        call("t", at=900, explicit_attempt=2.0),
+        call("t", at=0, said_attempt=1, **FAILED),
+        call("t", at=2, said_attempt=1),
+        call("t", at=900, said_attempt=2),
     )
     assert [row[1] for row in found] == [1, 1, 2]
     named = grouped(
-        call("t", at=0, explicit_call="x"),
-        call("t", at=0.2, explicit_call="y"),
-        call("t", at=500, explicit_call="x"),
+        call("t", at=0, said_call="x"),
+        call("t", at=0.2, said_call="y"),
+        call("t", at=500, said_call="x"),
     )
     assert [row[0] for row in named] == ["t/call@0", "t/call@0.2", "t/call@0"]
 
