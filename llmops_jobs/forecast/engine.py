@@ -16,16 +16,14 @@ from numpy.typing import NDArray
 from llmops_jobs.forecast import fit as fitting
 from llmops_jobs.forecast.fit import Fit
 from llmops_jobs.forecast.members import WEEK, ahead, responses, run
-from llmops_jobs.forecast.paths import propagate, resampled, shocks
+from llmops_jobs.forecast.paths import propagate, rare_use, resampled, shocks
 from llmops_jobs.forecast.prepare import Prepared, prepare
 from llmops_jobs.forecast.robust import masked_median
 from llmops_jobs.forecast.shifts import Shift, move_older, recent_shift
 
 Floats = NDArray[np.float64]
 
-HISTORY = 365  # days that are read; older ones are another product
 PATHS = 500
-_INFLATION = 1.15  # what a fit on the same days understates
 _CAP, _CAP_GROWTH = float(np.log(3.0)), 0.03  # above the largest day ever, and a day on
 _NEW_LEVEL = 0.35  # probability that a jump on the newest days stays
 _HEADROOM = 1e15  # amounts beyond this are refused as broken
@@ -55,7 +53,7 @@ class Paths:
 
 
 def ready(amounts: Floats) -> Ready:
-    prepared = prepare(amounts[-HISTORY:])
+    prepared = prepare(amounts)
     shift = recent_shift(prepared.log)
     return Ready(move_older(prepared.log, shift), prepared, shift)
 
@@ -106,15 +104,19 @@ def forecast(
         return both.first()
     state = ready(amounts)
     values = _log_paths(state, fitted, names, horizon, seed, widen, paths)
-    recent = amounts[-HISTORY:]
-    known = ~np.isnan(recent)
+    known = ~np.isnan(amounts)
     for series in np.flatnonzero(state.prepared.intermittent).tolist():
-        column = np.maximum(np.nan_to_num(recent[:, series]), 0.0)
+        column = np.maximum(np.nan_to_num(amounts[:, series]), 0.0)
         values[series] = (
             resampled(column, known[:, series], paths, horizon, seed, names[series])
             if column.any()
             else _nothing_seen(known[:, series].sum(), paths, horizon, seed)
         )
+    for series in np.flatnonzero(state.prepared.closed.any(axis=0)).tolist():
+        weekday = (len(amounts) + np.arange(horizon)) % WEEK
+        shut = state.prepared.closed[weekday, series]
+        column = amounts[:, series]
+        values[series][:, shut] = rare_use(column, shut, paths, horizon, seed, names[series])
     return Paths(values, _methods(state, fitted), state.shift, state.prepared.outlier)
 
 
@@ -140,11 +142,13 @@ def _log_paths(
     errors = np.where(
         np.isnan(states.errors).all(axis=1), np.nan, (states.errors * weights).sum(axis=1)
     )
+    young = state.prepared.observed < fitting.WITH_ETS
+    spent = 1.0 + WEEK * fitting.profile(state.log)[1] * young
     psi = (responses(parameters, horizon) * weights).sum(axis=1)
-    deviation = propagate(shocks(errors, names, paths, horizon, seed), psi)
+    deviation = propagate(shocks(errors, spent, names, paths, horizon, seed), psi)
     scale = fitted.scale[np.minimum(np.arange(horizon), len(fitted.scale) - 1)]
-    deviation *= (_INFLATION * scale).T[:, None, :]
-    deviation += _model_doubt(members, weights, state.prepared.observed, names, paths, seed)
+    deviation *= scale.T[:, None, :]
+    deviation += _disagreement(members, weights, paths, seed)
     deviation *= widen[:, None, None]
     log = point.T[:, None, :] + deviation
     log += _pending(state, paths, seed)[:, :, None]
@@ -154,31 +158,12 @@ def _log_paths(
     return np.maximum(values, 0.0)
 
 
-def _model_doubt(
-    members: Floats,
-    weights: Floats,
-    observed: NDArray[np.int64],
-    names: Sequence[str],
-    paths: int,
-    seed: int,
-) -> Floats:
-    """`(series, paths, horizon)`: members disagree, and a short history knows neither its level
-    nor its growth."""
-    horizon = len(members)
+def _disagreement(members: Floats, weights: Floats, paths: int, seed: int) -> Floats:
+    """`(series, paths, horizon)`: where the members differ, a path follows one side of them."""
     mean = (members * weights).sum(axis=1, keepdims=True)
-    disagreement = np.sqrt((weights * (members - mean) ** 2).sum(axis=1)).T  # (series, horizon)
-    known = np.maximum(observed, 1)
-    level = 0.3 / np.sqrt(known) * (observed < 21)
-    drift = 0.05 / np.sqrt(known / 3.0) * (observed < 56)
-    random = np.random.default_rng([seed, 2])
-    draw = random.standard_normal((3, paths))
-    days = np.arange(1, horizon + 1)
-    result: Floats = (
-        disagreement[:, None, :] * draw[0][None, :, None]
-        + (level[:, None] * draw[1])[:, :, None]
-        + (drift[:, None] * draw[2])[:, :, None] * np.sqrt(days * 7.0)
-    )
-    return result
+    spread = np.sqrt((weights * (members - mean) ** 2).sum(axis=1)).T
+    side = np.random.default_rng([seed, 2]).standard_normal(paths)
+    return np.asarray(spread[:, None, :] * side[None, :, None])
 
 
 def _pending(state: Ready, paths: int, seed: int) -> Floats:
@@ -218,4 +203,4 @@ def _methods(state: Ready, fitted: Fit) -> list[str]:
     return names
 
 
-__all__ = ["HISTORY", "PATHS", "WEEK", "Fit", "Paths", "fit", "forecast", "ready"]
+__all__ = ["PATHS", "WEEK", "Fit", "Paths", "fit", "forecast", "ready"]

@@ -7,6 +7,7 @@ the days up to the fit alone, so a backfill repeats it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,17 +29,20 @@ MEMBERS = ("ets", "weekday-ses", "theta", "seasonal-naive")
 WITH_TREND = 56  # known days from which ETS gets a damped trend
 WITH_ETS = 28  # known days from which ETS joins
 WITH_FITTED_SES = 21
-_SES_ALPHA = 0.3  # where there is too little to choose it
+_SES_ALPHA = 0.2  # where there is too little to choose it
 LONGEST = 62  # days ahead that the back-test reaches; beyond, its last scale holds
-_ORIGINS = 84  # days of the past from which the back-test forecasts
+_ORIGINS = 120  # days of the past from which the back-test forecasts
 _TEST_HORIZON = 14
+_NEAR = (-3, -2, -1, 1, 2, 3)  # days around one that make a week
+_WEEKDAY_VARIANCE = 0.25  # of logs, as much as weekdays differ by before there is evidence
+_TURNS = 4
 _SHARPNESS = 2.0  # weights go with (mean squared error) ** -sharpness
 
 _ETS_GRID = np.array(
     [
         (alpha, beta, gamma, phi)
         for alpha in (0.05, 0.12, 0.25, 0.45, 0.7)
-        for beta, phi in ((0.0, 0.0), (0.02, 0.95), (0.06, 0.9))
+        for beta, phi in ((0.0, 0.0), (0.02, 0.95), (0.06, 0.9), (0.01, 0.99), (0.04, 0.98))
         for gamma in (0.02, 0.1, 0.25)
     ]
 )
@@ -77,37 +81,55 @@ def fit(log: Floats, observed: NDArray[np.int64], with_statsmodels: NDArray[np.b
     return Fit(parameters, weights, _scale(log, states, parameters, weights, LONGEST))
 
 
-def profile(log: Floats, weeks: int = 8) -> Floats:
-    """`(7, series)`: deviation of each weekday (day index mod 7) from the running level, shrunk.
+def profile(log: Floats, weeks: int = 20) -> tuple[Floats, Floats]:
+    """`(7, series)`: deviation of each weekday (day index mod 7) from the running level, shrunk;
+    and `(series,)` the shrinkage.
 
-    The shrinkage is empirical Bayes: between-weekday variance against the noise of a weekday's
-    mean, but never less than a week or two of data deserve.
+    Level and profile are fitted in turns, so that the ends of a short history, where the running
+    level sees part of a week only, do not leak into it. The shrinkage is empirical Bayes:
+    between-weekday variance against the noise of a weekday's mean; with less than three weeks it
+    is what that many weeks deserve.
     """
     days, series = log.shape
     window = log[-weeks * WEEK :]
     first = days - len(window)
-    level = np.full(window.shape, np.nan)
-    near = moving(window, range(-3, 4))
-    count = (~np.isnan(near)).sum(axis=0)
-    level = np.nansum(near, axis=0) / np.maximum(count, 1)
-    off = np.where(count > 0, window - level, np.nan)
     index = np.arange(first, days) % WEEK
-    mean, seen = np.zeros((WEEK, series)), np.zeros((WEEK, series))
-    within = np.zeros(series)
-    for weekday in range(WEEK):
-        rows = off[index == weekday]
-        seen[weekday] = (~np.isnan(rows)).sum(axis=0)
-        mean[weekday] = np.nansum(rows, axis=0) / np.maximum(seen[weekday], 1)
-        within += np.nansum((rows - mean[weekday]) ** 2, axis=0)
-    mean -= mean.mean(axis=0)
+    known = ~np.isnan(window)
+    filled = np.where(known, window, 0.0)
+    seen = np.stack([known[index == weekday].sum(axis=0) for weekday in range(WEEK)])
+    near = [known] + [_shifted(known, offset) for offset in _NEAR]
+    count = np.maximum(np.sum(near, axis=0), 1)
+    mean = np.zeros((WEEK, series))
+    for _ in range(_TURNS):
+        flat = np.where(known, filled - mean[index], 0.0)
+        level = (flat + sum(_shifted(flat, offset) for offset in _NEAR)) / count
+        off = np.where(known, filled - level, 0.0)
+        mean = np.stack([off[index == weekday].sum(axis=0) for weekday in range(WEEK)])
+        mean /= np.maximum(seen, 1)
+        mean -= mean.mean(axis=0)
+    within = (np.where(known, filled - level - mean[index], 0.0) ** 2).sum(axis=0)
     total = seen.sum(axis=0)
     noise = within / np.maximum(total - WEEK, 1)
     cycles = total / WEEK
-    between = np.maximum((mean**2).sum(axis=0) / (WEEK - 1) - noise / np.maximum(cycles, 0.5), 0.0)
-    bayes = between / np.maximum(between + noise / np.maximum(cycles, 0.5), 1e-12)
-    few = cycles / (cycles + 0.4)
+    of_mean = noise / np.maximum(cycles, 0.5)
+    between = np.maximum((mean**2).sum(axis=0) / (WEEK - 1) - of_mean, 0.0)
+    bayes = between / np.maximum(between + of_mean, 1e-12)
+    # A first week that varies more than weekdays do is no profile.
+    spread = ((mean**2).sum(axis=0) + within) / np.maximum(total, 1)
+    few = cycles / (cycles + 0.4) * np.minimum(1.0, _WEEKDAY_VARIANCE / np.maximum(spread, 1e-9))
     shrink = np.where(cycles >= 3, bayes, np.where(cycles >= 1, few, 0.0))
-    return mean * shrink
+    return mean * shrink, shrink
+
+
+def _shifted(values: NDArray[Any], offset: int) -> NDArray[Any]:
+    """Row i holds what was in row i + offset, 0 beyond the ends."""
+    result = np.zeros_like(values)
+    if 0 < abs(offset) < len(values):
+        if offset > 0:
+            result[:-offset] = values[offset:]
+        else:
+            result[-offset:] = values[:offset]
+    return result
 
 
 def started(log: Floats, chosen: Parameters | None = None) -> Parameters:
@@ -117,7 +139,7 @@ def started(log: Floats, chosen: Parameters | None = None) -> Parameters:
     its smoothing was chosen.
     """
     members, series = len(MEMBERS), log.shape[1]
-    weekday = profile(log)
+    weekday, _ = profile(log)
     season = np.broadcast_to(weekday.T, (members, series, WEEK)).copy()
     index = np.arange(len(log)) % WEEK
     flat = log - weekday[index]

@@ -20,25 +20,35 @@ Floats = NDArray[np.float64]
 
 POOL = 120  # newest days whose shocks are drawn
 _SMOOTH = 0.25  # of sigma, as noise on top: the drawn shocks are not the only possible ones
-_VOLATILITY = 0.3  # log-standard deviation of a path's own volatility
+_VOLATILITY = 0.4  # log-standard deviation of a path's own volatility
 _PRIOR_SIGMA, _PRIOR_DAYS = 0.30, 4.0  # what a daily shock is before there is evidence
 _TAIL = 5  # degrees of freedom where shocks cannot be drawn from the past
 
 
-def shocks(errors: Floats, names: Sequence[str], paths: int, horizon: int, seed: int) -> Floats:
-    """`(series, paths, horizon)` one-day shocks from the errors `(days, series)` of the past."""
+def shocks(
+    errors: Floats, spent: Floats, names: Sequence[str], paths: int, horizon: int, seed: int
+) -> Floats:
+    """`(series, paths, horizon)` one-day shocks from the errors `(days, series)` of the past.
+
+    `spent` is the number of parameters that the same days were used for: with few days the errors
+    look smaller than they are.
+    """
     pool = errors[-POOL:]
     known = ~np.isnan(pool)
     count = known.sum(axis=0)
     mean = np.where(known, pool, 0.0).sum(axis=0) / np.maximum(count, 1)
     centred = np.where(known, pool - mean, np.nan)
     variance = np.nansum(centred**2, axis=0)
+    variance *= count / np.maximum(count - spent, np.maximum(0.125 * count, 1.0))
     sigma = np.sqrt((variance + _PRIOR_DAYS * _PRIOR_SIGMA**2) / (count + _PRIOR_DAYS))
-    raw = np.sqrt(variance / np.maximum(count, 1))
+    raw = np.sqrt(np.nansum(centred**2, axis=0) / np.maximum(count, 1))
     common = np.random.default_rng(seed)
     rows = max(len(pool), 1)
     drawn = _even_draw(common, paths, horizon, rows)
-    volatility = np.exp(_VOLATILITY * common.standard_normal(paths) - _VOLATILITY**2 / 2)
+    swing = common.standard_normal(paths)
+    # The width itself is an estimate: with few days a path may be far wilder than they were.
+    freedom = np.maximum(count - spent, 1.0)
+    unsure = np.sqrt(_VOLATILITY**2 + 1.0 / (2 * freedom))
     result = np.empty((len(names), paths, horizon))
     for series, name in enumerate(names):
         own = np.random.default_rng([seed, zlib.crc32(name.encode())])
@@ -47,6 +57,7 @@ def shocks(errors: Floats, names: Sequence[str], paths: int, horizon: int, seed:
         widen = sigma[series] / raw[series] if raw[series] > 0 else 0.0
         past = centred[drawn, series] * widen if len(pool) else np.full((paths, horizon), np.nan)
         own_shock = np.where(np.isnan(past) | (widen == 0.0), tail * sigma[series], past)
+        volatility = np.exp(unsure[series] * swing - _VOLATILITY**2 / 2)
         result[series] = (own_shock + noise * sigma[series]) * volatility[:, None]
     return result
 
@@ -96,3 +107,17 @@ def resampled(
         result[:, day] = values[np.minimum(chosen, days - 1)]
     size = np.exp(0.25 * own.standard_normal((paths, 1)) + 0.1 * own.standard_normal(result.shape))
     return np.asarray(result * size)
+
+
+def rare_use(
+    amounts: Floats, shut: NDArray[np.bool_], paths: int, horizon: int, seed: int, name: str
+) -> Floats:
+    """`(paths, shut days)` for weekdays without use: nothing, but not for certain. In one path of
+    n + 2 (n the weeks seen; never fewer than 3 %) some part of an ordinary day."""
+    own = np.random.default_rng([seed, zlib.crc32(name.encode()), 5])
+    used = amounts[np.nan_to_num(amounts) > 0]
+    weeks = max(len(amounts) / WEEK, 1.0)
+    chance = max(1.0 / (weeks + 2.0), 0.03)
+    some = own.random((paths, horizon)) < chance
+    part = own.random((paths, horizon)) * own.choice(used, (paths, horizon))
+    return np.asarray(np.where(some, part, 0.0)[:, shut])

@@ -23,6 +23,8 @@ INTERMITTENT = 0.25  # share of zero days from which logarithms stop making sens
 _OFFSET = 0.02  # of the median, added where zeros occur, so that a logarithm exists
 _OUTLIER_MADS = 6.0
 _OUTLIER_LOG = float(np.log(3.0))
+_CLOSED = 0.8  # share of zeros that makes a weekday a closed one
+_BURSTY = 1.0  # log-standard deviation from day to day beyond which logarithms mislead
 _OUTLIER_RUN = 4  # days: longer, and it is a level, not an outlier
 
 
@@ -35,6 +37,7 @@ class Prepared:
     start: NDArray[np.int64]  # first day with an amount; = days where there is none
     observed: NDArray[np.int64]  # days known since then
     intermittent: Bools
+    closed: Bools  # (7, series): weekdays (day index mod 7) without use, as weekends often are
     outlier: Bools  # (days, series): set aside
     pending: Bools  # (series,): the newest days stand out, and may be a new level
     pending_log: Floats  # as `log`, read as if a pending jump were a new level
@@ -52,11 +55,15 @@ def prepare(amounts: Floats) -> Prepared:
     zero = known & ~positive
 
     recent = slice(max(0, days - RECENT), None)
-    zero_share = zero[recent].sum(axis=0) / np.maximum(known[recent].sum(axis=0), 1)
+    closed = _closed_weekdays(known[recent], zero[recent], max(0, days - RECENT))
+    shut = closed[np.arange(days) % WEEK]
+    amounts = np.where(shut, np.nan, amounts)
+    open_days = (known & ~shut)[recent].sum(axis=0)
+    zero_share = (zero & ~shut)[recent].sum(axis=0) / np.maximum(open_days, 1)
     intermittent = (zero_share > INTERMITTENT) | ~positive[recent].any(axis=0)
 
-    median = masked_median(np.where(positive, amounts, np.nan), axis=0)
-    rare = zero.any(axis=0)
+    median = masked_median(np.where(amounts > 0, amounts, np.nan), axis=0)
+    rare = (zero & ~shut).any(axis=0)
     offset = np.where(rare, _OFFSET * np.nan_to_num(median, nan=1.0), 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         log = np.log(amounts + offset)
@@ -69,11 +76,30 @@ def prepare(amounts: Floats) -> Prepared:
         offset=offset,
         start=start,
         observed=known.sum(axis=0),
-        intermittent=intermittent,
+        intermittent=intermittent | _bursty(clean[-RECENT:]),
+        closed=closed,
         outlier=outlier,
         pending=pending,
         pending_log=_as_new_level(log, clean, pending_run, base),
     )
+
+
+def _bursty(log: Floats) -> Bools:
+    """Series that jump by factors from one day to the next: bursts of a tenant, not a level."""
+    steps = log[1:] - log[:-1]
+    count = (~np.isnan(steps)).sum(axis=0)
+    rough = np.sqrt(np.nansum(steps**2, axis=0) / np.maximum(count, 1) / 2)
+    return (rough > _BURSTY) & (count >= 4)
+
+
+def _closed_weekdays(known: Bools, zero: Bools, first: int) -> Bools:
+    """Weekdays on which at least four of five recent days were zero, where others were not."""
+    index = np.arange(first, first + len(known)) % WEEK
+    seen = np.stack([known[index == weekday].sum(axis=0) for weekday in range(WEEK)])
+    none = np.stack([zero[index == weekday].sum(axis=0) for weekday in range(WEEK)])
+    closed = (seen >= 2) & (none >= _CLOSED * seen)
+    # Hardly any open day left is no weekly rhythm but a series that died or never lived.
+    return closed & (closed.sum(axis=0) <= 4)
 
 
 def _outliers(log: Floats) -> tuple[Bools, Bools, Floats]:

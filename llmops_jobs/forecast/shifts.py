@@ -13,8 +13,8 @@ Floats = NDArray[np.float64]
 
 WEEK = 7
 YOUNGEST, OLDEST = 3, 21  # days since the shift within which it matters to a forecast
-_MADS = 4.0
-_LEAST = float(np.log(1.35))
+_MADS = 5.0
+_LEAST = float(np.log(1.5))
 _BEFORE = 28  # days before a shift that define the old level
 
 
@@ -32,8 +32,8 @@ def recent_shift(log: Floats) -> Shift:
     """The clearest shift of level in the last three weeks, per column of `(days, series)` logs.
 
     Each day since a supposed shift is compared with the median of its weekday in the four weeks
-    before. It is a shift when all of them lie on one side, their median is beyond four median
-    absolute weekly differences and a third of the level, and the last week of the old level
+    before. It is a shift when all of them lie on one side, their median is beyond five median
+    absolute weekly differences and half of the level, and the last week of the old level
     was ordinary (a trend is no shift).
     """
     days, series = log.shape
