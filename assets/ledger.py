@@ -12,14 +12,15 @@ from llmops_jobs.resources import DeploymentResource
     group="ledger",
     deps=["observations"],
     kinds={"deltalake", "arrow"},
+    table="costs",
     description="What every model call cost: its tokens by the dated price book, exactly. Derived "
     "from the lake alone: a new price needs a run of this and what follows, and no pull.",
 )
 def costs(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
-    from llmops_jobs.ledger.daily import price_day
+    from llmops_jobs.ledger.daily import price_days
 
-    for home, project, day in each_day(context, deployment):
-        add_day_metadata(context, day, price_day(home, project, day))
+    for day, told in price_days(each_day(context, deployment)):
+        add_day_metadata(context, day, told)
 
 
 @daily_asset(

@@ -7,24 +7,18 @@ A cause is found by pricing the differing calls again under a mistake that is kn
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from llmops_jobs.days import start_of
 from llmops_jobs.lake.schema import USD
-from llmops_jobs.ledger.book import Context, Price, PriceBook
-from llmops_jobs.ledger.pricing import COLUMNS, price
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+from llmops_jobs.ledger.book import PriceBook
+from llmops_jobs.ledger.mistakes import Bools, Floats, floats, mistakes, true
+from llmops_jobs.ledger.pricing import COLUMNS
 
 #: Columns of `observations` that the audit reads.
 READ: Final = (*COLUMNS, "cost_details")
@@ -102,10 +96,10 @@ def _judged(
     book: PriceBook, calls: pa.Table, tolerance: float
 ) -> Iterator[tuple[str, Bools | bool]]:
     """Every cause with the calls that it holds for, in the order of CAUSES."""
-    ours, theirs = _float(calls["cost_usd"]), _float(calls["reported_cost_usd"])
+    ours, theirs = floats(calls["cost_usd"]), floats(calls["reported_cost_usd"])
     known, told = ~np.isnan(ours), ~np.isnan(theirs)
     status = calls["price_status"]
-    counted_theirs = _true(pc.equal(status, "reported"))
+    counted_theirs = true(pc.equal(status, "reported"))
 
     def near(amount: Floats) -> Bools:
         """The source's amount is this one."""
@@ -116,107 +110,23 @@ def _judged(
     details = pc.fill_null(calls["cost_details"], "")
     yield "missing_price_here", counted_theirs
     yield "unpriced", ~known & ~told
-    without_total = ~_true(pc.match_substring(details, '"total"'))
-    yield "missing_total", without_total & _true(pc.match_substring(details, ":")) & told
+    without_total = ~true(pc.match_substring(details, '"total"'))
+    yield "missing_total", without_total & true(pc.match_substring(details, ":")) & told
     yield "agreed", known & told & near(ours)
-    failed = _true(pc.equal(calls["level"], "ERROR"))
+    failed = true(pc.equal(calls["level"], "ERROR"))
     yield "agreed", ~told & failed & (ours == 0)
     yield "failed_calls", failed & (told != known) | failed & ((ours == 0) != (theirs == 0))
     yield "missing_price", ~told
 
-    open_rows = np.flatnonzero(known & told & ~near(ours) & ~counted_theirs)
-    for name, amount in _mistakes(book, calls, open_rows):
-        holds = np.zeros(calls.num_rows, dtype=bool)
+    rows = np.flatnonzero(known & told & ~near(ours) & ~counted_theirs)
+    for name, amount in mistakes(book, calls.take(pa.array(rows))):
+        if not len(rows):
+            break
         full = np.full(calls.num_rows, np.nan)
-        full[open_rows] = amount
-        holds[open_rows] = near(full)[open_rows]
-        yield name, holds
+        full[rows] = amount(calls.take(pa.array(rows)))
+        yield name, near(full)
+        rows = rows[~near(full)[rows]]
     issue = calls["issue"]
-    yield "overlapping_buckets", _true(pc.equal(issue, "overlapping_tokens"))
-    yield "incomplete_tokens", _true(pc.equal(issue, "incomplete_tokens"))
+    yield "overlapping_buckets", true(pc.equal(issue, "overlapping_tokens"))
+    yield "incomplete_tokens", true(pc.equal(issue, "incomplete_tokens"))
     yield "other_price", True
-
-
-def _mistakes(book: PriceBook, calls: pa.Table, rows: Ints) -> Iterator[tuple[str, Floats]]:
-    """What the calls would cost under each mistake; they are priced again once for each."""
-    if not len(rows):
-        return
-    open_calls = calls.take(pa.array(rows))
-
-    def again(other: PriceBook, changed: pa.Table = open_calls) -> Floats:
-        rows = price(other, changed.select(COLUMNS))
-        theirs = _true(pc.equal(rows["price_status"], "reported"))
-        return np.where(theirs, np.nan, _float(rows["cost_usd"]))
-
-    bundled = PriceBook(book.bundled)
-    if book.overrides:
-        yield "own_price", again(bundled)
-    yield "ignored_tier", again(_StandardRates(book.bundled, book.overrides))
-    for day in _other_price_dates(book, open_calls):
-        moved = _at(open_calls, start_of(day))
-        yield "frozen_price", again(book, moved)
-        if book.overrides:
-            yield "frozen_price", again(bundled, moved)
-    ours = _float(open_calls["cost_usd"])
-    cached = _tokens(open_calls, "cache_read_tokens") + _tokens(open_calls, "cache_write_tokens")
-    fresh = _tokens(open_calls, "input_tokens") - cached
-    with np.errstate(divide="ignore", invalid="ignore"):
-        each = np.where(fresh > 0, _float(open_calls["input_usd"]) / fresh, np.nan)
-    yield "overlapping_buckets", ours + cached * each
-    reasoning = _tokens(open_calls, "reasoning_tokens")
-    answered = np.maximum(_tokens(open_calls, "output_tokens"), 1)
-    spoken = ours - sum(
-        _float(open_calls[name])
-        for name in ("input_usd", "cache_read_usd", "cache_write_usd", "other_usd")
-    )
-    yield "overlapping_buckets", ours + spoken * reasoning / answered
-    discounted = _float(open_calls["cache_read_usd"]) + _float(open_calls["cache_write_usd"])
-    yield "ignored_cache", ours - discounted + cached * each
-    yield "ignored_extras", ours - _float(open_calls["other_usd"])
-
-
-class _StandardRates(PriceBook):
-    """The same book for somebody who knows no tiers, batches or long contexts."""
-
-    def tiers(
-        self,
-        provider: str,
-        model: str,
-        day: date,
-        *,
-        request_model: str = "",
-        context: Context = (),
-        second: int = 0,
-    ) -> tuple[Price, ...]:
-        return super().tiers(provider, model, day, request_model=request_model)[:1]
-
-
-def _other_price_dates(book: PriceBook, calls: pa.Table) -> list[date]:
-    """Days on which some price of these models held that is not the one of their own day."""
-    pairs = calls.group_by(["provider", "model"]).aggregate([]).to_pylist()
-    starts = {date(1970, 1, 2)}
-    for pair in pairs:
-        starts |= set(book.bundled.history(pair["provider"], pair["model"]))
-    for override in book.overrides:
-        starts |= {day for day in (override.first, override.end) if day is not None}
-    return sorted(starts)
-
-
-def _at(calls: pa.Table, instant: datetime) -> pa.Table:
-    kind = calls.schema.field("start_time").type
-    place = calls.schema.get_field_index("start_time")
-    return calls.set_column(
-        place, "start_time", pa.repeat(pa.scalar(instant, kind), calls.num_rows)
-    )
-
-
-def _tokens(calls: pa.Table, name: str) -> Floats:
-    return np.asarray(pc.fill_null(calls[name], 0).to_numpy(), dtype=float)
-
-
-def _float(column: pa.ChunkedArray) -> Floats:
-    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=float)
-
-
-def _true(column: pa.ChunkedArray) -> Bools:
-    return np.asarray(pc.fill_null(column, False).to_numpy(), dtype=bool)

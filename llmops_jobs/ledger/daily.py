@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -11,6 +14,28 @@ from llmops_jobs.ledger.book import load_book
 if TYPE_CHECKING:
     from llmops_jobs.deployment import Deployment
     from llmops_jobs.ledger.change import SpendHistory
+
+_LARGE_DAY = 250_000  # model calls
+
+
+def price_days(
+    work: Iterable[tuple[Deployment, str, date]],
+) -> Iterator[tuple[date, dict[str, Any]]]:
+    """Prices days in their order, two at a time: one is computed while another is written.
+
+    Large days go one by one, so that memory is that of a single day.
+    """
+    waiting: deque[tuple[date, Future[dict[str, Any]]]] = deque()
+    most = 1
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for home, project, day in work:
+            waiting.append((day, pool.submit(price_day, home, project, day)))
+            while len(waiting) >= most:
+                done, told = waiting.popleft()
+                yield done, told.result()
+                most = 2 if told.result()["dagster/row_count"] <= _LARGE_DAY else 1
+        for done, told in waiting:
+            yield done, told.result()
 
 
 def price_day(home: Deployment, project: str, day: date) -> dict[str, Any]:

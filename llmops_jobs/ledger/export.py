@@ -52,7 +52,7 @@ def focus_days(
 
 def write_focus(tables: Iterator[pa.Table], path: Path, kind: str) -> int:
     """Writes the rows, a day at a time, and returns their number. The file appears when whole."""
-    from llmops_jobs.ledger.focus import SCHEMA
+    from llmops_jobs.ledger.focus_columns import SCHEMA
 
     rows = 0
     with _whole(path) as part:

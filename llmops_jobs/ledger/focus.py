@@ -22,97 +22,14 @@ import pyarrow.compute as pc
 
 from llmops_jobs.days import end_of, start_of
 from llmops_jobs.ledger.book import PriceBook
-from llmops_jobs.ledger.pricing import COLUMNS, PriceRows, price_rows, to_pico
+from llmops_jobs.ledger.focus_columns import METER, SCHEMA, UNIT
+from llmops_jobs.ledger.pricing import COLUMNS, model_calls, to_pico
 from llmops_jobs.ledger.units import PIECE_TYPES, USAGE_TYPES, from_femto
 from llmops_jobs.ledger.usage import Ints, Quantities, quantities
+from llmops_jobs.ledger.ways import PriceRows, price_rows
 
-VERSION: Final = "1.3"
 #: Dimensions that rows can be split by, beyond the day, the SKU and the tenant.
 EXTRA: Final = ("environment", "feature", "prompt_name", "prompt_version")
-
-_MONEY = pa.decimal128(30, 12)
-_AMOUNT = pa.decimal128(30, 6)
-_TEXT = pa.string()
-_TIME = pa.timestamp("s", tz="UTC")
-SCHEMA: Final = pa.schema(
-    [
-        pa.field("BilledCost", _MONEY, False),
-        pa.field("BillingAccountId", _TEXT, False),
-        pa.field("BillingAccountName", _TEXT),
-        pa.field("BillingCurrency", _TEXT, False),
-        pa.field("BillingPeriodEnd", _TIME, False),
-        pa.field("BillingPeriodStart", _TIME, False),
-        pa.field("ChargeCategory", _TEXT, False),
-        pa.field("ChargeClass", _TEXT),
-        pa.field("ChargeDescription", _TEXT),
-        pa.field("ChargeFrequency", _TEXT, False),
-        pa.field("ChargePeriodEnd", _TIME, False),
-        pa.field("ChargePeriodStart", _TIME, False),
-        pa.field("ConsumedQuantity", _AMOUNT),
-        pa.field("ConsumedUnit", _TEXT),
-        pa.field("ContractedCost", _MONEY, False),
-        pa.field("ContractedUnitPrice", _MONEY),
-        pa.field("EffectiveCost", _MONEY, False),
-        pa.field("HostProviderName", _TEXT),
-        pa.field("InvoiceIssuerName", _TEXT, False),
-        pa.field("ListCost", _MONEY, False),
-        pa.field("ListUnitPrice", _MONEY),
-        pa.field("PricingCategory", _TEXT),
-        pa.field("PricingCurrency", _TEXT),
-        pa.field("PricingQuantity", _AMOUNT),
-        pa.field("PricingUnit", _TEXT),
-        pa.field("ServiceCategory", _TEXT, False),
-        pa.field("ServiceName", _TEXT, False),
-        pa.field("ServiceProviderName", _TEXT, False),
-        pa.field("ServiceSubcategory", _TEXT, False),
-        pa.field("SkuId", _TEXT),
-        pa.field("SkuMeter", _TEXT),
-        pa.field("SkuPriceDetails", _TEXT),
-        pa.field("SkuPriceId", _TEXT),
-        pa.field("SubAccountId", _TEXT),
-        pa.field("SubAccountName", _TEXT),
-        pa.field("Tags", _TEXT),
-        pa.field("x_Model", _TEXT),
-        pa.field("x_Tenant", _TEXT),
-        pa.field("x_Environment", _TEXT),
-        pa.field("x_Feature", _TEXT),
-        pa.field("x_PromptName", _TEXT),
-        pa.field("x_PromptVersion", _TEXT),
-        pa.field("x_IsEvaluation", pa.bool_()),
-        pa.field("x_PriceStatus", _TEXT),
-        pa.field("x_PriceId", _TEXT),
-        pa.field("x_PriceBookHash", _TEXT),
-        pa.field("x_ConsumedTokens", pa.int64()),
-        pa.field("x_Requests", pa.int64()),
-        pa.field("x_SuccessfulRequests", pa.int64()),
-    ],
-    metadata={"focus_version": VERSION, "focus_dataset": "Cost and Usage"},
-)
-
-_METER: Final = {
-    "input": "Input Tokens",
-    "cache_read": "Cached Input Tokens",
-    "cache_write": "Cache Write Tokens",
-    "cache_write_1h": "Cache Write Tokens, 1 Hour",
-    "input_audio": "Audio Input Tokens",
-    "input_image": "Image Input Tokens",
-    "input_video": "Video Input Tokens",
-    "output": "Output Tokens",
-    "reasoning": "Reasoning Tokens",
-    "output_audio": "Audio Output Tokens",
-    "output_image": "Image Output Tokens",
-    "output_video": "Video Output Tokens",
-    "request": "Requests",
-    "web_search": "Web Searches",
-    "social_search": "Social Searches",
-    "storage_search": "Storage Searches",
-    "code_execution": "Code Executions",
-    "rerank": "Rerank Searches",
-    "audio_second": "Audio Seconds",
-    "character": "Characters",
-    "page": "Pages",
-}
-_UNIT: Final = {"audio_second": "Seconds", "character": "Characters", "page": "Pages"}
 
 #: Columns of `observations` and `costs` that the export reads.
 READ: Final = (*COLUMNS, "tenant", "is_evaluation", *EXTRA)
@@ -133,7 +50,7 @@ def focus_rows(
 
     The costs must have been made with `book`: the rows sum to them.
     """
-    calls = observations.select(READ).filter(pc.field("is_model_call"))
+    calls = model_calls(observations.select(READ))
     known = costs.select(["trace_id", "observation_id", "cost_usd", "price_status"])
     calls = calls.join(known, ["trace_id", "observation_id"], join_type="inner").combine_chunks()
     if calls.num_rows == 0:
@@ -251,7 +168,7 @@ def _metered(book: PriceBook, day: date, cell: dict[str, Any]) -> dict[str, Any]
     """The columns of a row that has a price: meter, quantities and unit prices."""
     kind, quantity = cell["kind"], Decimal(cell["quantity"])
     piece = kind in PIECE_TYPES
-    unit = _UNIT.get(kind, "Requests") if piece else "Tokens"
+    unit = UNIT.get(kind, "Requests") if piece else "Tokens"
     priced_in = quantity if piece else quantity / 1_000_000
     contracted = from_femto(cell["femto"], 1 if piece else 1_000_000)
     listed = contracted
@@ -267,10 +184,10 @@ def _metered(book: PriceBook, day: date, cell: dict[str, Any]) -> dict[str, Any]
         facts[f"x_{''.join(word.title() for word in key.split('_'))}"] = value
     return {
         "SkuId": f"{cell['provider'] or 'unknown'}/{cell['model']}/{kind}",
-        "SkuMeter": _METER[kind],
+        "SkuMeter": METER[kind],
         "SkuPriceId": f"{name}{tier}/{kind}",
         "SkuPriceDetails": json.dumps(facts) if facts else None,
-        "ChargeDescription": f"{cell['model']}: {_METER[kind].lower()}",
+        "ChargeDescription": f"{cell['model']}: {METER[kind].lower()}",
         "ConsumedQuantity": quantity,
         "ConsumedUnit": unit,
         "PricingQuantity": priced_in,

@@ -21,7 +21,8 @@ from llmops_jobs.config import load
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.ledger.book import load_book
 from llmops_jobs.ledger.daily import aggregate_day, price_day
-from llmops_jobs.ledger.focus import SCHEMA, focus_rows
+from llmops_jobs.ledger.focus import focus_rows
+from llmops_jobs.ledger.focus_columns import SCHEMA
 from tests.facts import DAY, PROJECT, facts
 
 Home = Callable[..., Deployment]
