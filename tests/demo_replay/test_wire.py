@@ -165,3 +165,21 @@ def test_exclusive_buckets_add_up_to_the_total(ago: Callable[[int], DayRows]) ->
             assert parts == usage["total"] or "prompt_details.cache_read" in usage
             assert min(usage.values()) >= 0
     assert overlapping > 0
+
+
+def test_one_framework_s_agents_repeat_the_usage_of_their_calls(
+    ago: Callable[[int], DayRows],
+) -> None:
+    rows = ago(5).observations
+    agents = [row for row in rows if row["type"] == "AGENT" and row["usageDetails"]]
+    assert {row["model"] for row in agents} <= {"gpt-4.1", "gpt-4.1-2025-04-14"}
+    spent: dict[str, float] = {}
+    for row in rows:
+        if row["type"] == "GENERATION" and row["level"] == "DEFAULT":
+            spent[row["traceId"]] = spent.get(row["traceId"], 0) + row["totalCost"]
+    whole = [
+        row for row in agents if row["level"] == "DEFAULT" and row["endTime"] < "2026-11-18T23"
+    ]
+    assert len(whole) > 20
+    for row in whole:
+        assert abs(row["totalCost"] - spent[row["traceId"]]) < 1e-9

@@ -134,7 +134,7 @@ def sums(usage: dict[str, int], cost: dict[str, float]) -> dict[str, Any]:
     return {
         "inputUsage": sum(usage[key] for key in usage if "input" in key),
         "outputUsage": sum(usage[key] for key in usage if "output" in key),
-        "totalUsage": usage.get("total", 0),
+        "totalUsage": usage.get("total", sum(usage.values())),
         "inputCost": round(sum(fed), 12) if fed else None,
         "outputCost": round(sum(said), 12) if said else None,
         "totalCost": cost.get("total", 0),

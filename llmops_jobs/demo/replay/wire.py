@@ -89,6 +89,8 @@ class Rows:
         parent = columns["parent"][at]
         root = parent < 0
         model = self.models[columns["model"][at]] if columns["model"][at] >= 0 else None
+        if role == Role.AGENT:
+            model, tokens = self._rolled_up(request)
         step = columns["step"][at]
         tool = tools.tool_of(who["draws"], step) if role == Role.TOOL else ""
         start, end, first, created = times
@@ -135,6 +137,22 @@ class Rows:
             "public": False,
         }
 
+    @cached_property
+    def _sums(self) -> list[list[int]]:
+        """Tokens of each request's calls together."""
+        table = self.plan.observations
+        counts = np.stack([getattr(table.tokens, f.name) for f in fields(table.tokens)], axis=1)
+        sums = np.zeros((len(self.plan.requests), counts.shape[1]), np.int64)
+        np.add.at(sums, table.request, counts)
+        listed: list[list[int]] = sums.tolist()
+        return listed
+
+    def _rolled_up(self, request: int) -> tuple[Model | None, tuple[int, ...]]:
+        """Model and tokens that an agent's own row repeats: one framework reports the sum of its
+        calls again, which counts them twice."""
+        model = self.models[self.plan.requests.model[request]]
+        return (model if model.usage == "openai" else None), tuple(self._sums[request])
+
     def _who(self, request: int) -> dict[str, Any]:
         return self.writer.who(request)
 
@@ -177,8 +195,10 @@ class Rows:
             metadata["tenant"] = who["tenant"]
         if model is None:
             return metadata
-        embeds = model.usage == "embedding"
-        metadata["attributes.gen_ai.operation.name"] = "embeddings" if embeds else "chat"
+        operation = "embeddings" if model.usage == "embedding" else "chat"
+        if role == Role.AGENT:
+            operation = "invoke_agent"
+        metadata["attributes.gen_ai.operation.name"] = operation
         metadata["attributes.gen_ai.provider.name"] = model.provider
         metadata["attributes.gen_ai.request.model"] = model.request
         if not failure:
