@@ -63,7 +63,7 @@ def main(
         version=version,
         mode=mode,
         spill=Spill(home),
-        keep_days=2,  # a day of the replay is some 60 MB in memory
+        keep_days=3,  # a day of the replay is some 60 MB in memory
     )
 
 

@@ -33,12 +33,16 @@ class Days:
         }
         self._latest_end: dict[date, str] = {}
         self._traces: dict[date, set[str]] = {}
+        self._made: tuple[date | None, date | None] = (None, None)  # the last two days
+        self._ahead: date | None = None
 
     @property
     def revision(self) -> tuple[int, int]:
         return self._source_revision(), self.overlay.revision
 
     def observations(self, day: date) -> SortedRows:
+        if day == self._ahead:
+            self._ahead = None
         return self._load("observations", day)
 
     def scores(self, day: date) -> SortedRows:
@@ -88,6 +92,18 @@ class Days:
         ]
         return sorted({*days, *posted}, reverse=True) if posted else days
 
+    def read_ahead(self) -> None:
+        """Makes the day that comes next if days are being read in a row: to be called when an
+        answer is out, so that a day is made while the reader is busy with the one before."""
+        before, latest = self._made
+        if self._ahead or before is None or latest is None or abs((latest - before).days) != 1:
+            return
+        following = latest + (latest - before)
+        inside = self.source.first_day <= following <= self.source.last_day
+        if inside and following not in self._latest_end:
+            self._ahead = following  # no further until it was read
+            self._load("observations", following)
+
     def _load(self, kind: str, day: date) -> SortedRows:
         self._forget_if_changed()
         held = self._held[kind]
@@ -108,6 +124,7 @@ class Days:
 
     def _fetch(self, day: date) -> dict[str, list[Row]]:
         """The day from its source, complete and in order; kept on disk where there is a place."""
+        self._made = (self._made[1], day)
         rows = self.source.day(day)
         project = self.source.project_id
         newest: dict[str, Row] = {}

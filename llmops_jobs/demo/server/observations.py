@@ -10,6 +10,7 @@ from itertools import chain, islice
 from typing import Any
 
 import orjson
+from starlette.background import BackgroundTask
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
@@ -68,7 +69,14 @@ def observations(state: State, request: Request) -> Response:
     more = 0 < limit < len(page)
     page = page[:limit]
     meta = {"cursor": _encode(page[-1])} if more else {}
-    return Json({"data": wire(page, query, conditions.reads_whole), "meta": meta})
+    answer = Json({"data": wire(page, query, conditions.reads_whole), "meta": meta})
+    if state.spill and not more:
+        answer.background = BackgroundTask(_read_ahead, state)
+    return answer
+
+
+async def _read_ahead(state: State) -> None:
+    state.days.read_ahead()
 
 
 PARSE_IO = (
