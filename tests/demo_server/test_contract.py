@@ -203,6 +203,20 @@ def whole_words(got: Any, wanted: Any) -> bool:
     return bool(got == wanted)
 
 
+def test_rows_that_came_as_opentelemetry_spans_are_served_as_they_were_recorded(
+    shared: Callable[[str], Path],
+) -> None:
+    rows = json.loads(shared("langfuse_recorded/otlp-edge-cases.json").read_text())["data"]
+    with running(MemorySource(rows, project_id=rows[0]["projectId"])) as server:
+        fields = "core,basic,time,io,metadata,model,usage,metrics"
+        answer = httpx.get(
+            f"{server.url}/api/public/v2/observations",
+            params={"fields": fields, "limit": 1000},
+            auth=(server.public_key, server.secret_key),
+        )
+    assert answer.json()["data"] == rows
+
+
 def test_the_list_of_what_is_not_supported_is_exact(recorded: dict[str, Any]) -> None:
     legacy = {name for name in recorded if name.startswith(("dual-", "cloud-"))}
     assert set(UNSUPPORTED) == legacy
