@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from llmops_jobs.demo.replay import Replay
-from llmops_jobs.demo.replay.events import MARKS, QUIET
+from llmops_jobs.demo.replay.marks import MARKS, QUIET
 from tests.demo_replay.conftest import END
 
 Frames = Callable[..., pd.DataFrame]
@@ -62,7 +62,7 @@ def thumbs(replay: Replay) -> Callable[[str, list[int]], pd.Series]:
             plan = replay.plan(END - timedelta(days=back))
             names = [FEATURE_NAMES[code] for code in plan.requests.feature.tolist()]
             of_trace = dict(zip(plan.trace_ids, names, strict=True))
-            for row in replay._scores(END - timedelta(days=back)):
+            for row in replay.scores(END - timedelta(days=back)):
                 mine = of_trace.get(row["subject"]["id"]) == feature
                 if mine and row["name"] == "user_feedback":
                     values.append(float(row["value"]))

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from llmops_jobs.demo.replay import Replay
-from llmops_jobs.demo.replay.calls import Role
 from llmops_jobs.demo.replay.failures import Failure
+from llmops_jobs.demo.replay.observations import Role
 from llmops_jobs.demo.replay.quality import Defect
 from llmops_jobs.demo.replay.text import errors
 from llmops_jobs.demo.replay.text.conversation import converse

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from llmops_jobs.demo.replay.catalogue import CODE, CONTRACT_PRICES, MODELS
-from llmops_jobs.demo.replay.events import MARKS
+from llmops_jobs.demo.replay.marks import MARKS
 
 _BOOK_KEYS = {
     "input": "input",

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from llmops_jobs.demo.replay.calls import Role
 from llmops_jobs.demo.replay.measured import Ints
+from llmops_jobs.demo.replay.observations import Role
 from llmops_jobs.demo.replay.plan import DAY_MS, Plan
 from llmops_jobs.demo.replay.wire import Rows, stamps
 from llmops_jobs.demo.rows import Row

@@ -13,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 
 from llmops_jobs.demo.replay import application as app
-from llmops_jobs.demo.replay.calls import Role
 from llmops_jobs.demo.replay.measured import Ints
+from llmops_jobs.demo.replay.observations import Role
 from llmops_jobs.demo.replay.plan import DAY_MS, Plan
 from llmops_jobs.demo.replay.quality import Defect
 from llmops_jobs.demo.replay.text import comments, prompts

@@ -10,6 +10,7 @@ import numpy as np
 from llmops_jobs.demo.replay import calls, traffic
 from llmops_jobs.demo.replay.events import Active, active_on
 from llmops_jobs.demo.replay.measured import level
+from llmops_jobs.demo.replay.observations import Observations
 
 DRAWS = 8
 DAY_MS = traffic.DAY_MS
@@ -23,7 +24,7 @@ class Plan:
     ago: int  # days to the last day of the replay
     event: Active
     requests: traffic.Requests
-    observations: calls.Observations
+    observations: Observations
     trace_ids: list[str]
     observation_ids: list[str]
     text_draws: np.ndarray  # (requests, DRAWS)

@@ -59,9 +59,9 @@ class Replay:
         before = self.plan(day - timedelta(days=1))
         spilled = np.flatnonzero(before.observations.start_ms >= DAY_MS)
         observations += deliver(before, spilled)
-        return DayRows(observations=observations, scores=self._scores(day))
+        return DayRows(observations=observations, scores=self.scores(day))
 
-    def _scores(self, day: date) -> list[Row]:
+    def scores(self, day: date) -> list[Row]:
         """Scores of the day, on traces of the day and of the three before it."""
         scores = []
         for before in range(feedback.DELAY_DAYS + 1):

@@ -73,7 +73,7 @@ def prompts(last_day: date, as_of: date, enabled: bool = True) -> list[Row]:
 
 
 def _first(event_id: str) -> int:
-    from llmops_jobs.demo.replay.events import MARKS
+    from llmops_jobs.demo.replay.marks import MARKS
 
     return next(mark.first for mark in MARKS if mark.id == event_id)
 

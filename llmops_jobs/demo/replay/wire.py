@@ -11,8 +11,8 @@ import numpy as np
 
 from llmops_jobs.demo.replay import application as app
 from llmops_jobs.demo.replay import money
-from llmops_jobs.demo.replay.calls import Role
 from llmops_jobs.demo.replay.catalogue import Model, models_on
+from llmops_jobs.demo.replay.observations import Role
 from llmops_jobs.demo.replay.plan import Plan
 from llmops_jobs.demo.replay.text import errors, tools
 from llmops_jobs.demo.replay.text.writer import Writer

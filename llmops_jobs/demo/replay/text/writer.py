@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from llmops_jobs.demo.replay import application as app
-from llmops_jobs.demo.replay.calls import Role
+from llmops_jobs.demo.replay.observations import Role
 from llmops_jobs.demo.replay.plan import Plan
 from llmops_jobs.demo.replay.quality import Defect
 from llmops_jobs.demo.replay.text import extraction, prompts, tools
