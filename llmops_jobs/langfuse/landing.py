@@ -5,13 +5,11 @@ turn into a wrong answer.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
@@ -20,12 +18,10 @@ import pyarrow.compute as pc
 
 from llmops_jobs import days
 from llmops_jobs.lake import Lake
+from llmops_jobs.langfuse.gather import Gathered
 from llmops_jobs.langfuse.raw import Reject
 from llmops_jobs.store import Database
 
-# A day of more rows than this is kept on disk while it is read, and finished in parts by trace.
-SPILL_ROWS: Final = 200_000
-_PARTS: Final = 32
 # Columns that move without meaning: a row that only they distinguish has not changed.
 _RESTLESS: Final = ("created_at", "updated_at")
 # When the nightly run pulls a day for the first time: rows written later are late.
@@ -68,71 +64,6 @@ class Landed:
             "rewritten": int(self.changed),
             "kept": self.kept,
         }
-
-
-class Gathered:
-    """The drafts of one day, in memory up to SPILL_ROWS and on disk beyond, cut by trace."""
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-        self._tables: list[pa.Table] = []
-        self._rows = 0
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._writers: dict[int, Any] = {}
-
-    def add(self, rows: pa.Table) -> None:
-        self._tables.append(rows)
-        self._rows += rows.num_rows
-        if self._rows > SPILL_ROWS:
-            self._spill()
-
-    def parts(self) -> Iterator[pa.Table]:
-        """The day in parts that no key is divided over; one part where it fits in memory."""
-        if self._folder is None:
-            if self._tables:
-                yield pa.concat_tables(self._tables)
-            return
-        self._spill()
-        for writer in self._writers.values():
-            writer.close()
-        import pyarrow.ipc as ipc
-
-        for part in sorted(self._writers):
-            with pa.memory_map(str(self._file(part))) as mapped:
-                yield ipc.open_stream(mapped).read_all()
-
-    def close(self) -> None:
-        self._tables.clear()
-        if self._folder is not None:
-            self._folder.cleanup()
-
-    def _spill(self) -> None:
-        import pyarrow.ipc as ipc
-
-        if not self._tables:
-            return
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="llmops-day-")
-        rows = pa.concat_tables(self._tables)
-        self._tables, self._rows = [], 0
-        part_of = pa.array(_part_numbers(rows[self._key]), pa.int32())
-        for part in range(_PARTS):
-            chosen = rows.filter(pc.equal(part_of, part))
-            if part not in self._writers:
-                self._writers[part] = ipc.new_stream(str(self._file(part)), rows.schema)
-            self._writers[part].write_table(chosen)
-        self._rows = SPILL_ROWS // 2  # so that the next spill comes after half as many rows
-
-    def _file(self, part: int) -> Path:
-        assert self._folder is not None
-        return Path(self._folder.name) / f"{part}.arrow"
-
-
-def _part_numbers(keys: pa.ChunkedArray) -> list[int]:
-    """The same part for the same key in every process: by the key's bytes, not by `hash`."""
-    import zlib
-
-    return [zlib.crc32(key.encode("utf-8", "replace")) % _PARTS for key in keys.to_pylist()]
 
 
 def content_of(

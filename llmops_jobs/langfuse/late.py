@@ -32,7 +32,8 @@ from llmops_jobs.deployment import Deployment
 from llmops_jobs.errors import SourceError
 from llmops_jobs.langfuse import score_rows
 from llmops_jobs.langfuse.api import OBSERVATION_KIND, instant
-from llmops_jobs.langfuse.landing import Gathered, content_of
+from llmops_jobs.langfuse.gather import Gathered
+from llmops_jobs.langfuse.landing import content_of
 from llmops_jobs.langfuse.project import ProjectKeys
 from llmops_jobs.langfuse.reach import out_of_reach
 from llmops_jobs.langfuse.reconcile import count_days

@@ -21,7 +21,8 @@ from llmops_jobs.days import today
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.lake import schema
 from llmops_jobs.langfuse import score_rows, traces
-from llmops_jobs.langfuse.landing import Gathered, Landed, land
+from llmops_jobs.langfuse.gather import Gathered
+from llmops_jobs.langfuse.landing import Landed, land
 from llmops_jobs.langfuse.project import ProjectKeys
 from llmops_jobs.langfuse.raw import Batch, Reject, Source
 from llmops_jobs.langfuse.reach import out_of_reach

@@ -272,7 +272,7 @@ def test_a_large_day_goes_over_the_disk_and_gives_the_same_rows(
 ) -> None:
     pull(night)
     small = night[0].lake.read_day("observations", "local-project", DAY)
-    monkeypatch.setattr(landing, "SPILL_ROWS", 7)
+    monkeypatch.setattr("llmops_jobs.langfuse.gather.SPILL_ROWS", 7)
     monkeypatch.setattr("llmops_jobs.langfuse.pull.CHUNK", 5)
     done = pull(night)
     large = night[0].lake.read_day("observations", "local-project", DAY)
