@@ -18,10 +18,16 @@ import pyarrow.compute as pc
 from llmops_jobs.lake.schema import USD
 from llmops_jobs.ledger.book import PriceBook
 from llmops_jobs.ledger.mistakes import Bools, Floats, floats, mistakes, true
-from llmops_jobs.ledger.pricing import COLUMNS
+from llmops_jobs.ledger.pricing import COLUMNS, model_calls, with_costs
 
 #: Columns of `observations` that the audit reads.
 READ: Final = (*COLUMNS, "cost_details")
+
+#: Columns of `costs` that it reads.
+READ_COSTS: Final = (
+    *("trace_id", "observation_id", "cost_usd", "price_status", "issue"),
+    *("input_usd", "cache_read_usd", "cache_write_usd", "other_usd"),
+)
 
 #: Cause -> what it says. A call has the first that holds.
 CAUSES: Final[dict[str, str]] = {
@@ -50,17 +56,26 @@ def audit(
 
     The differences of a day sum to our spend minus the source's.
     """
-    joined = _joined(observations, costs)
-    calls = joined.filter(pc.field("is_model_call"))
-    cause = np.full(calls.num_rows, "", dtype=object)
+    names = list(CAUSES)
+    calls = with_costs(model_calls(observations.select(READ)), costs.select(READ_COSTS))
+    cause = np.full(calls.num_rows, -1, dtype=np.int8)
     for name, holds in _judged(book, calls, tolerance):
-        cause[(cause == "") & holds] = name
-    others = joined.filter(~pc.field("is_model_call") & (pc.field("reported_cost_usd") > _NOTHING))
+        cause[(cause < 0) & holds] = names.index(name)
+    others = observations.select(["model", "reported_cost_usd", "is_model_call"]).filter(
+        ~pc.field("is_model_call") & (pc.field("reported_cost_usd") > _NOTHING)
+    )
     labelled = pa.concat_tables(
         [
-            calls.select(_SUMMED).append_column("cause", pa.array(cause, pa.string())),
-            others.select(_SUMMED).append_column(
-                "cause", pa.repeat(pa.scalar("not_a_model_call"), others.num_rows)
+            calls.select(["model", "cost_usd", "reported_cost_usd"]).append_column(
+                "cause", pa.DictionaryArray.from_arrays(pa.array(cause), names).cast(pa.string())
+            ),
+            pa.table(
+                {
+                    "model": others["model"],
+                    "cost_usd": pa.nulls(others.num_rows, USD),
+                    "reported_cost_usd": others["reported_cost_usd"],
+                    "cause": pa.repeat(pa.scalar("not_a_model_call"), others.num_rows),
+                }
             ),
         ]
     )
@@ -81,15 +96,6 @@ def audit(
 
 
 _NOTHING = pa.scalar(Decimal(0), USD)
-_SUMMED = ["model", "cost_usd", "reported_cost_usd"]
-
-
-def _joined(observations: pa.Table, costs: pa.Table) -> pa.Table:
-    keys = ["trace_id", "observation_id"]
-    names = ["cost_usd", "price_status", "issue", "input_usd", "cache_read_usd"]
-    kept = costs.select([*keys, *names, "cache_write_usd", "other_usd"])
-    read = observations.select(READ)
-    return read.join(kept, keys, join_type="left outer").combine_chunks()
 
 
 def _judged(

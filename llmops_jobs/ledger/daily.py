@@ -86,13 +86,13 @@ def audit_day(home: Deployment, project: str, day: date) -> dict[str, Any]:
     """Fills `cost_audit`, and `bill_audit` from the bills that are configured, for a day."""
     import pandas as pd
 
-    from llmops_jobs.ledger.audit import READ, audit
+    from llmops_jobs.ledger.audit import READ, READ_COSTS, audit
     from llmops_jobs.ledger.bill import compare, read_bill
     from llmops_jobs.store.tables import TABLES
 
     settings = home.settings.ledger
     calls = home.lake.read_day("observations", project, day, READ)
-    costs = home.lake.read_day("costs", project, day)
+    costs = home.lake.read_day("costs", project, day, READ_COSTS)
     rows = audit(load_book(settings), calls, costs, settings.tolerance)
     home.database.replace_day("cost_audit", project, day, rows)
     differing = rows[~rows["cause"].isin(["agreed", "missing_price_here"])]

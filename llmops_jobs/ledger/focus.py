@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from llmops_jobs.days import end_of, start_of
 from llmops_jobs.ledger.book import PriceBook
 from llmops_jobs.ledger.focus_columns import METER, SCHEMA, UNIT
-from llmops_jobs.ledger.pricing import COLUMNS, model_calls, to_pico
+from llmops_jobs.ledger.pricing import COLUMNS, model_calls, to_pico, with_costs
 from llmops_jobs.ledger.units import PIECE_TYPES, USAGE_TYPES, from_femto
 from llmops_jobs.ledger.usage import Ints, Quantities, quantities
 from llmops_jobs.ledger.ways import PriceRows, price_rows
@@ -52,7 +52,7 @@ def focus_rows(
     """
     calls = model_calls(observations.select(READ))
     known = costs.select(["trace_id", "observation_id", "cost_usd", "price_status"])
-    calls = calls.join(known, ["trace_id", "observation_id"], join_type="inner").combine_chunks()
+    calls = with_costs(calls, known)
     if calls.num_rows == 0:
         return SCHEMA.empty_table()
     rows = [

@@ -56,6 +56,22 @@ def model_calls(observations: pa.Table) -> pa.Table:
     return observations if pc.all(wanted).as_py() else observations.filter(wanted)
 
 
+def with_costs(calls: pa.Table, costs: pa.Table) -> pa.Table:
+    """Calls with the columns of their cost rows.
+
+    `costs` is written in the order of the calls it was made from: where that order was kept, no
+    join is needed.
+    """
+    keys = ["trace_id", "observation_id"]
+    if calls.num_rows == costs.num_rows and all(
+        calls[key].combine_chunks().equals(costs[key].combine_chunks()) for key in keys
+    ):
+        for name in costs.drop_columns(keys).column_names:
+            calls = calls.append_column(name, costs[name])
+        return calls
+    return calls.join(costs, keys, join_type="inner").combine_chunks()
+
+
 def _amounts(units: Quantities, row: Ints, table: PriceRows) -> tuple[dict[str, Ints], Bools]:
     """Whole pico-dollars of every component, and which calls used something without a price."""
     femto = {name: np.zeros(len(row), dtype=np.int64) for name in COMPONENTS}
