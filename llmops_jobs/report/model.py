@@ -31,6 +31,7 @@ Unit = Literal[
     "number",
     "number_change",
     "date",
+    "day",
     "text",
 ]
 Status = Literal["act", "watch", "ok", "none"]
@@ -163,7 +164,7 @@ class Cell(Part):
     unit: Unit | None = None
     href: str | None = None
     status: Status | None = None
-    note: str | None = Field(None, description="second line")
+    note: Prose | None = Field(None, description="second line")
     share: float | None = Field(None, description="0 to 1, drawn as a bar")
     spark: list[Number] | None = Field(None, description="the last days, drawn as a sparkline")
     low: Number = Field(None, description="interval, drawn with `value` against zero")
@@ -217,6 +218,7 @@ class Finding(Part):
     status: Status
     topic: str
     prose: Prose
+    evidence: list[Link] = []
     weight: float = Field(description="by which findings of one status are ranked, USD or similar")
 
 
@@ -230,6 +232,7 @@ class Decision(Part):
 class Verdict(Part):
     status: Status
     headline: Prose
+    numbers: Prose = []
     findings: list[Finding]
     decisions: list[Decision]
 
@@ -316,6 +319,10 @@ def cell(value: Any, unit: Unit, **options: Any) -> Cell:
 def label(text: Any, limit: int = 80, **options: Any) -> Cell:
     """A cell that holds a name out of the data."""
     return Cell(text=clean(text, limit), **options)
+
+
+def interval(low: Any, high: Any, unit: Unit) -> Prose:
+    return [figure(low, unit), " to ", figure(high, unit)]
 
 
 def numbers(values: Any) -> list[Number]:

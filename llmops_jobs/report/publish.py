@@ -109,7 +109,7 @@ def _row(done: Published) -> dict[str, object]:
         "path": done.path,
         "sha256": hashlib.sha256(to_json(report).encode()).hexdigest(),
         "verdict": report.verdict.status,
-        "headline": plain(report.verdict.headline),
+        "headline": plain([*report.verdict.headline, " ", *report.verdict.numbers]),
         "price_book_hash": ",".join(report.provenance.price_book_hashes),
         "code_version": report.provenance.code_version,
         "spend_usd": numbers.spend_usd,

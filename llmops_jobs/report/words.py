@@ -174,6 +174,7 @@ FORMATS: Final[dict[str, Callable[[Any], str]]] = {
     "number": _number,
     "number_change": lambda value: _signed(value, _number(abs(value))),
     "date": _date,
+    "day": lambda value: _date(value).rsplit(" ", 1)[0],
     "text": str,
 }
 

@@ -246,7 +246,7 @@ def _feedback(
             rows.append(
                 _dimensions(day=day, feature=feature, score_name="user_feedback", source="API")
                 | {"n": n, "positive": positive, "rate": positive / n}
-                | {"traces": n * 11, "response_rate": 1 / 11}
+                | {"negative": n - positive, "rated_traces": n, "traces": n * 11}
             )
         rows.append(
             _dimensions(day=day, feature=features[0], score_name="rating", source="API")

@@ -10,13 +10,14 @@ from llmops_jobs.report.faces.svg import SPAN, runs, text, tick_text, ticks
 from llmops_jobs.report.model import LineChart, Multiples, Number, Waterfall
 from llmops_jobs.report.words import write
 
-_TOP, _BOTTOM = 18.0, 20.0
+_TOP, _BOTTOM = 26.0, 20.0
 
 
 class _Axes:
     """Where values and days lie: percent across, pixels down."""
 
     def __init__(self, chart: LineChart, height: int, top: float | None = None) -> None:
+        self.roof = _TOP if top is None else 12.0
         known = [float(value) for value in _values(chart) if value is not None]
         high = max(known, default=1.0) if top is None else top
         low = 0.0 if chart.zero else min(known, default=0.0)
@@ -34,8 +35,8 @@ class _Axes:
         return 100 * (place + 0.5) / max(self.days, 1)
 
     def y(self, value: float) -> float:
-        usable = self.height - _TOP - _BOTTOM
-        return _TOP + usable * (self.high - value) / (self.high - self.low)
+        usable = self.height - self.roof - _BOTTOM
+        return self.roof + usable * (self.high - value) / (self.high - self.low)
 
     def inner(self, place: float, value: float) -> str:
         """In the stretched picture, whose box is the whole chart."""
@@ -54,17 +55,13 @@ def _values(chart: LineChart) -> list[Number]:
 def line(chart: LineChart, height: int = 230) -> Markup:
     """A chart by day; its title and what is drawn are told to screen readers too."""
     axes = _Axes(chart, height)
-    parts = [
-        _open(chart, height),
-        *_grid(chart, axes),
-        *_forecast(chart, axes),
-        *_curves(chart, axes),
-    ]
+    lines, labels = _grid(chart, axes)
+    parts = [_open(chart, height), *_forecast(chart, axes), *lines, *_curves(chart, axes), *labels]
     for limit in chart.limits:
         if limit.value is not None:
             y = axes.y(float(limit.value))
             parts.append(f'<line class="limit" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>')
-            parts.append(text("100%", y - 5, limit.text, "end strong bad"))
+            parts.append(text("52", y - 5, limit.text, "strong bad"))
     parts += _marks(chart, axes)
     parts += _last(chart, axes)
     parts += _days(chart, axes, 5)
@@ -72,21 +69,22 @@ def line(chart: LineChart, height: int = 230) -> Markup:
     return Markup("".join([*parts, "</svg>"]))
 
 
-def multiple(chart: LineChart, top: float, height: int = 120) -> Markup:
+def multiple(chart: LineChart, top: float, height: int = 132) -> Markup:
     """One of several small charts on the scale up to `top`."""
     axes = _Axes(chart, height, top)
-    parts = [_open(chart, height), *_grid(chart, axes, 2), *_curves(chart, axes)]
-    taken: list[float] = []
-    for series in chart.series:
-        if series.values and (value := series.values[-1]) is not None:
-            y = axes.y(float(value)) - 5
-            while any(abs(y - other) < 11 for other in taken):
-                y -= 1
-            taken.append(y)
-            css = "end strong" if series.style == "main" else "end soft"
-            parts.append(text("100%", y, write(value, chart.unit), css))
+    lines, labels = _grid(chart, axes, 2)
+    parts = [_open(chart, height), *lines, *_curves(chart, axes), *labels]
     parts += _days(chart, axes, 2)
     return Markup("".join([*parts, "</svg>"]))
+
+
+def newest(chart: LineChart) -> list[tuple[str, str, str]]:
+    """(name, newest value, style) of every series that has one."""
+    return [
+        (series.name, write(series.values[-1], chart.unit), series.style)
+        for series in reversed(chart.series)
+        if series.values and series.values[-1] is not None
+    ]
 
 
 def top_of(charts: Multiples) -> float:
@@ -101,18 +99,20 @@ def _open(chart: LineChart, height: int) -> str:
     return f'<svg class="chart" width="100%" height="{height}" role="img" aria-label="{label}">'
 
 
-def _grid(chart: LineChart, axes: _Axes, wanted: int = 4) -> list[str]:
+def _grid(chart: LineChart, axes: _Axes, wanted: int = 4) -> tuple[list[str], list[str]]:
+    """Lines, and the labels that are drawn over the curves."""
     places = ticks(axes.low, axes.high, wanted)
     step = places[1] - places[0] if len(places) > 1 else 1.0
-    parts = []
+    lines, labels = [], []
     for value in places:
         y = axes.y(value)
-        if y < _TOP - 8:
+        if y < 12:
             continue
         css = "axis" if value == 0 else "grid"
-        parts.append(f'<line class="{css}" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(text("0", y - 4, tick_text(value, chart.unit, step), "tick"))
-    return parts
+        lines.append(f'<line class="{css}" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>')
+        if value != 0:
+            labels.append(text("0", y - 4, tick_text(value, chart.unit, step), "tick"))
+    return lines, labels
 
 
 def _forecast(chart: LineChart, axes: _Axes) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from llmops_jobs.report.faces import charts, svg
 from llmops_jobs.report.faces.charts import short
-from llmops_jobs.report.model import ReportModel, cell, tidy
+from llmops_jobs.report.model import ReportModel, Section, cell, tidy
 from llmops_jobs.report.words import clean
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -108,12 +108,45 @@ def _named(names: Mapping[str, str], project: object) -> str:
     return str(project) if name in ("", "default") else name
 
 
+def rows_of(sections: Sequence[Section]) -> list[list[list[Section]]]:
+    """Rows of one or two columns of sections. Half-wide sections that follow each other fill two
+    columns, each the shorter one, so that no card leaves a hole beside it."""
+    rows: list[list[list[Section]]] = []
+    heights: list[float] = []
+    for section in sections:
+        if section.width == "full":
+            rows.append([[section]])
+            heights = []
+            continue
+        if not heights:
+            rows.append([[], []])
+            heights = [0.0, 0.0]
+        shorter = 0 if heights[0] <= heights[1] else 1
+        rows[-1][shorter].append(section)
+        heights[shorter] += _height(section)
+    return rows
+
+
+def _height(section: Section) -> float:
+    """About how many pixels tall a section is."""
+    total = 90.0
+    for block in section.blocks:
+        if block.kind == "table":
+            total += 60 + 46 * len(block.rows)
+        elif block.kind == "waterfall":
+            total += 30 + 25 * len(block.steps)
+        else:
+            total += {"line": 290.0, "multiples": 330.0}.get(block.kind, 40.0)
+    return total
+
+
 def render(report: ReportModel, *, root: str = "../../", files: str = "") -> str:
     """The page. `root` leads to the site's index; `files` is the name of its JSON and Markdown
     without their ending (the day, or `latest`)."""
     template = environment().get_template("report.html.j2")
     context: dict[str, Any] = {
         "r": report,
+        "rows": rows_of(report.sections),
         "policy": policy(),
         "root": root,
         "files": files or report.period.last.isoformat(),

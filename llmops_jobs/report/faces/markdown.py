@@ -62,7 +62,8 @@ def _period(report: ReportModel) -> list[str]:
 
 
 def _verdict(report: ReportModel) -> list[str]:
-    lines = [f"{_WORDS[report.verdict.status]} · {say(report.verdict.headline)}", ""]
+    verdict = report.verdict
+    lines = [f"{_WORDS[verdict.status]} · {say([*verdict.headline, ' ', *verdict.numbers])}", ""]
     for place, finding in enumerate(report.verdict.findings, 1):
         lines.append(
             f"{place}. {_WORDS[finding.status]} {escape(finding.topic)}: {say(finding.prose)}"
@@ -117,7 +118,7 @@ def _cell(cell: Cell) -> str:
     written = cell.text if cell.unit else code(cell.text) if cell.text else ""
     if cell.href and cell.href.startswith(("http://", "https://")):
         written = f"[{written}]({_address(cell.href)})"
-    note = f" ({code(cell.note)})" if cell.note else ""
+    note = f" ({say(cell.note)})" if cell.note else ""
     return written + note
 
 

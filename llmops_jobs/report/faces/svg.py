@@ -69,7 +69,7 @@ def spark(values: Sequence[Number], status: str = "none") -> Markup:
         return Markup("")
     low, high = min(known), max(known)
     # A quiet series stays flat: noise is not blown up to the full height.
-    reach = max(high - low, 0.2 * abs(high), 1e-12)
+    reach = max(high - low, 0.06 * abs(high), 1e-12)
     middle = (high + low) / 2
 
     def x(place: int) -> str:

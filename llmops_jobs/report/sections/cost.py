@@ -55,6 +55,7 @@ def breakdown(edition: Edition, split: str) -> Table | None:
         rows.append(_row(edition, daily, split, rest, whole))
     total = _row(edition, daily, split, ranked, whole)
     total[0] = Cell(text="Total")
+    total[3] = total[3].model_copy(update={"share": None})
     columns = [
         Column(key=split, label=_TITLES[split]),
         Column(key="cost_usd", label="Cost", numeric=True),
@@ -109,5 +110,5 @@ def _change(edition: Edition, spend: Callable[[date, date], float | None]) -> Ce
         new = judged.before == 0 and (judged.now or 0) > 0
         return Cell(text="new" if new else "–")
     status = "watch" if judged.real and judged.change > 0 else "ok" if judged.real else "none"
-    note = None if judged.real is None else "real" if judged.real else "usual"
-    return cell(judged.change, "relative", status=status, note=note)
+    told = {None: "", True: "real change", False: "usual"}[judged.real]
+    return cell(judged.change, "relative", status=status, note=[told] if told else None)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from llmops_jobs.report.compare import Judged
 from llmops_jobs.report.edition import Edition, change_of
+from llmops_jobs.report.links import any_of
 from llmops_jobs.report.marts import product
 from llmops_jobs.report.model import (
     Block,
@@ -26,7 +27,6 @@ from llmops_jobs.report.model import (
     name,
     numbers,
 )
-from llmops_jobs.report.words import clean
 
 
 def errors(edition: Edition) -> Section:
@@ -123,18 +123,20 @@ def _seen(family: pd.Series) -> date | None:
     return family["first_seen"] if isinstance(family["first_seen"], date) else None
 
 
-def _family_note(edition: Edition, family: pd.Series | None) -> str | None:
+def _family_note(edition: Edition, family: pd.Series | None) -> Prose | None:
     if family is None:
         return None
-    new = "new · " if _is_new(edition, family) else ""
-    return f"{new}{clean(family['template'], 100)}" if family["template"] else new or None
+    note: Prose = ["new · "] if _is_new(edition, family) else []
+    if family["template"]:
+        note += [name(family["template"], 100)]
+    return note or None
 
 
 def _example(edition: Edition, family: pd.Series | None) -> Cell:
     trace = "" if family is None else str(family["example_trace_id"] or "")
     if not trace:
         return Cell(text="–")
-    return label(trace, 12, href=edition.links.trace(trace))
+    return Cell(text="trace", value=trace, href=edition.links.trace(trace))
 
 
 def waste(edition: Edition) -> Section:
@@ -206,9 +208,7 @@ def findings(edition: Edition) -> list[Finding]:
             *(change.why if change else []),
             ".",
         ]
-        found.append(
-            Finding(status="watch", topic="Errors", prose=prose, weight=judged.change * 100)
-        )
+        found.append(_finding(edition, prose, judged.change * 100))
     return found + _new_families(edition)
 
 
@@ -224,7 +224,17 @@ def _new_families(edition: Edition) -> list[Finding]:
         prose: Prose = ["A new kind of error: ", name(str(row.error_type).replace("_", " "))]
         if row.template:
             prose += [", ", name(row.template, 100)]
-        href = edition.links.trace(str(row.example_trace_id or ""))
-        prose += [". ", Link(text="trace", href=href)] if href else ["."]
-        found.append(Finding(status="watch", topic="Errors", prose=prose, weight=0.5))
+        found.append(_finding(edition, [*prose, "."], 0.5, str(row.example_trace_id or "")))
     return found
+
+
+def _finding(edition: Edition, prose: Prose, weight: float, trace: str = "") -> Finding:
+    evidence = [Link(text="evidence", href="#errors")]
+    shown = edition.links.trace(trace) if trace else failed_calls(edition)
+    if shown:
+        evidence.append(Link(text="trace" if trace else "calls", href=shown))
+    return Finding(status="watch", topic="Errors", prose=prose, evidence=evidence, weight=weight)
+
+
+def failed_calls(edition: Edition) -> str | None:
+    return edition.links.calls(edition.first, edition.last, any_of("level", "ERROR"))

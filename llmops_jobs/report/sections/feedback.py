@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from llmops_jobs.report.edition import Edition
-from llmops_jobs.report.model import Block, Cell, Column, Section, Table, Text, cell, label, numbers
+from llmops_jobs.report.model import (
+    Block,
+    Cell,
+    Column,
+    Section,
+    Table,
+    Text,
+    cell,
+    interval,
+    label,
+    name,
+    numbers,
+)
 from llmops_jobs.report.rates import Rate, Votes
-from llmops_jobs.report.words import write
 
 _SOURCES = {"API": "users", "ANNOTATION": "reviewers", "EVAL": "evaluators"}
 
@@ -44,16 +55,15 @@ def _row(edition: Edition, votes: Votes, key: tuple[str, str]) -> list[Cell]:
     rate = votes.rate(key, first, last)
     n, mean = votes.mean(key, first, last)
     if rate.estimate is not None:
-        note = f"{write(rate.low, 'ratio')} to {write(rate.high, 'ratio')}"
-        shown = cell(rate.estimate, "ratio", note=note)
+        shown = cell(rate.estimate, "ratio", note=interval(rate.low, rate.high, "ratio"))
         series = [votes.rate(key, day, day).estimate for day in edition.history_days]
     elif mean is not None:
-        shown = cell(mean, "number", note="mean")
+        shown = cell(mean, "number", note=["mean"])
         series = [votes.mean(key, day, day)[1] for day in edition.history_days]
     else:
         shown, series = Cell(text="–"), []
     return [
-        label(key[0], 40, note=_SOURCES.get(key[1], key[1])),
+        label(key[0], 40, note=[name(_SOURCES.get(key[1], key[1]), 16)]),
         shown,
         cell(rate.n or n, "count"),
         cell(votes.response(key, first, last), "ratio"),

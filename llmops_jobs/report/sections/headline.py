@@ -10,6 +10,7 @@ from llmops_jobs.report.model import (
     Decision,
     Figure,
     Finding,
+    Link,
     Prose,
     Status,
     Tile,
@@ -48,25 +49,23 @@ def verdict(edition: Edition) -> Verdict:
     return Verdict(
         status=status,
         headline=_headline(edition, status, found),
+        numbers=_numbers(edition),
         findings=found[:_SHOWN],
         decisions=decisions[: _SHOWN + 1],
     )
 
 
 def _headline(edition: Edition, status: Status, found: list[Finding]) -> Prose:
-    period = {"day": "day", "week": "week", "month": "month"}[edition.period.kind]
     act = sum(finding.status == "act" for finding in found)
-    watch = len(found) - act
-    if status == "ok":
-        start: Prose = [f"A normal {period}: "]
-    else:
-        start = ["Action needed: " if act else "Worth a look: "]
-        if act:
-            start += [figure(act, "count"), " to act on"]
-        if watch:
-            start += [*([", "] if act else []), figure(watch, "count"), " to watch"]
-        start += [". "]
-    return [*start, *_numbers(edition)]
+    watch = sum(finding.status == "watch" for finding in found)
+    if status in ("ok", "none"):
+        return [f"A normal {edition.period.kind}: nothing to act on."]
+    prose: Prose = ["Action needed: " if act else "Worth a look: "]
+    if act:
+        prose += [figure(act, "count"), " to act on"]
+    if watch:
+        prose += [*([", "] if act else []), figure(watch, "count"), " to watch"]
+    return [*prose, "."]
 
 
 def _numbers(edition: Edition) -> Prose:
@@ -87,7 +86,7 @@ def _numbers(edition: Edition) -> Prose:
     metric = quality.headline(edition)
     if metric is not None:
         rate = quality.now(edition, metric)
-        prose += [", ", figure(rate.estimate, "ratio"), " pass ", name(metric, 40)]
+        prose += [", ", figure(rate.estimate, "ratio"), " good (", name(metric, 40), ")"]
     return [*prose, "."]
 
 
@@ -108,7 +107,15 @@ def _changes(edition: Edition) -> list[Finding]:
             compared_with(edition.period.kind),
             ".",
         ]
-        found.append(Finding(status="watch", topic="Latency", prose=prose, weight=slow.change * 10))
+        found.append(
+            Finding(
+                status="watch",
+                topic="Latency",
+                prose=prose,
+                evidence=[Link(text="evidence", href="#latency")],
+                weight=slow.change * 10,
+            )
+        )
     metric = quality.headline(edition)
     if metric is not None:
         good = edition.judge(quality.between(edition, metric), relative=False)
@@ -124,7 +131,13 @@ def _changes(edition: Edition) -> list[Finding]:
                 ".",
             ]
             found.append(
-                Finding(status="watch", topic="Quality", prose=prose, weight=-good.change * 100)
+                Finding(
+                    status="watch",
+                    topic="Quality",
+                    prose=prose,
+                    evidence=[Link(text="evidence", href="#quality")],
+                    weight=-good.change * 100,
+                )
             )
     return found
 
@@ -156,7 +169,13 @@ def _spend_finding(edition: Edition, now: float, before: float, change: float) -
             ".",
         ]
     status: Status = "watch" if change > 0 else "none"
-    return Finding(status=status, topic="Cost", prose=prose, weight=abs(now - before))
+    return Finding(
+        status=status,
+        topic="Cost",
+        prose=prose,
+        evidence=[Link(text="evidence", href="#change")],
+        weight=abs(now - before),
+    )
 
 
 def latency(

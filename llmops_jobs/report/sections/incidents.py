@@ -15,6 +15,7 @@ from llmops_jobs.report.model import (
     Column,
     Decision,
     Finding,
+    Link,
     Prose,
     Section,
     Status,
@@ -109,10 +110,10 @@ def _row(row: Any, delivery: Cell) -> list[Cell]:
         label(
             row.summary or row.rule,
             200,
-            note=f"{clean(row.rule, 60)} · {clean(row.severity, 12)}",
+            note=[name(row.rule, 60), " · ", name(row.severity, 12)],
             href=runbook if runbook.startswith(("https://", "http://")) else None,
         ),
-        cell(row.first_day.isoformat(), "date"),
+        cell(row.first_day.isoformat(), "day"),
         label(row.owner, 40) if row.owner else Cell(text="–"),
         delivery,
     ]
@@ -143,7 +144,18 @@ def findings(edition: Edition) -> list[Finding]:
         prose: Prose = [name(row.summary or row.rule, 240)]
         if isinstance(row.first_day, date) and row.first_day < edition.first:
             prose += [" Open since ", figure(row.first_day, "date"), "."]
-        found.append(Finding(status=status, topic="Incident", prose=prose, weight=_weight(row)))
+        evidence = [Link(text="evidence", href="#incidents")]
+        if str(row.runbook or "").startswith(("https://", "http://")):
+            evidence.append(Link(text="runbook", href=str(row.runbook)))
+        found.append(
+            Finding(
+                status=status,
+                topic="Incident",
+                prose=prose,
+                evidence=evidence,
+                weight=_weight(row),
+            )
+        )
     return found
 
 

@@ -17,6 +17,7 @@ from llmops_jobs.report.model import (
     Finding,
     Limit,
     LineChart,
+    Link,
     Mark,
     Prose,
     Section,
@@ -28,6 +29,7 @@ from llmops_jobs.report.model import (
     Waterfall,
     cell,
     figure,
+    interval,
     label,
     name,
     numbers,
@@ -38,6 +40,7 @@ BUDGET_STATUS: dict[str, tuple[Status, str]] = {
     "over": ("act", "Over"),
     "at_risk": ("watch", "At risk"),
     "ok": ("ok", "On track"),
+    "no_data": ("none", "No data"),
 }
 _FACTORS = {
     "volume": "volume",
@@ -174,11 +177,11 @@ def _budget_table(budgets: pd.DataFrame) -> Table:
     columns = [
         Column(key="budget", label="Budget"),
         Column(key="status", label="Status"),
-        Column(key="amount_usd", label="Amount", numeric=True),
-        Column(key="spent_usd", label="Spent", numeric=True),
+        Column(key="spent_usd", label="Spent", numeric=True, help="of the amount"),
         Column(key="forecast_p50_usd", label="Forecast", numeric=True, help="median at its end"),
-        Column(key="probability_over", label="P(over)", numeric=True),
-        Column(key="exhausted_on", label="Used up", numeric=True, help="median day"),
+        Column(
+            key="probability_over", label="P(over)", numeric=True, help="and the day it is used up"
+        ),
     ]
     rows = []
     for row in budgets.sort_values("probability_over", ascending=False).itertuples():
@@ -188,33 +191,36 @@ def _budget_table(budgets: pd.DataFrame) -> Table:
             [
                 label(row.budget, note=_scope(row.scope)),
                 Cell(text=word, status=status),
-                cell(row.amount_usd, "usd"),
-                cell(row.spent_usd, "usd", share=_share(row.spent_usd, amount)),
+                cell(
+                    row.spent_usd,
+                    "usd",
+                    note=["of ", figure(amount, "usd")],
+                    share=_share(row.spent_usd, amount),
+                ),
                 cell(row.forecast_p50_usd, "usd", note=_range(row)),
-                cell(row.probability_over, "share"),
-                cell(_day(row.exhausted_on), "date"),
+                cell(row.probability_over, "share", note=_day(row.exhausted_on)),
             ]
         )
     return Table(id="budgets", title="Budgets", columns=columns, rows=rows)
 
 
-def _scope(scope: str) -> str | None:
-    return None if scope == "total" else clean(scope)
+def _scope(scope: str) -> Prose | None:
+    return None if scope == "total" else [name(scope)]
 
 
 def _share(part: float | None, whole: float) -> float | None:
     return min(float(part or 0) / whole, 1.0) if whole > 0 else None
 
 
-def _range(row: object) -> str | None:
+def _range(row: object) -> Prose | None:
     low, high = getattr(row, "forecast_p10_usd", None), getattr(row, "forecast_p90_usd", None)
     if low is None or high is None or pd.isna(low) or pd.isna(high):
         return None
-    return f"{write(float(low), 'usd')} to {write(float(high), 'usd')}"
+    return interval(low, high, "usd")
 
 
-def _day(value: object) -> str | None:
-    return value.isoformat() if isinstance(value, date) else None
+def _day(value: object) -> Prose | None:
+    return [figure(value, "day")] if isinstance(value, date) else None
 
 
 def days(edition: Edition) -> Section:
@@ -348,7 +354,15 @@ def findings(edition: Edition) -> list[Finding]:
         if row.cause:
             prose += [" Explained by ", name(row.cause, 160), "."]
         gap = abs((row.value or 0) - (row.expected or 0))
-        found.append(Finding(status="watch", topic="Cost", prose=prose, weight=float(gap)))
+        found.append(
+            Finding(
+                status="watch",
+                topic="Cost",
+                prose=prose,
+                evidence=[Link(text="evidence", href="#change")],
+                weight=float(gap),
+            )
+        )
     return found
 
 
@@ -381,7 +395,13 @@ def _budget_finding(row: object) -> Finding:
         if isinstance(get("exhausted_on"), date):
             prose += [" It is used up around ", figure(get("exhausted_on"), "date"), "."]
     weight = max(float(get("forecast_p50_usd") or spent) - amount, 0.0)
-    return Finding(status="act" if over else "watch", topic="Budget", prose=prose, weight=weight)
+    return Finding(
+        status="act" if over else "watch",
+        topic="Budget",
+        prose=prose,
+        evidence=[Link(text="evidence", href="#month")],
+        weight=weight,
+    )
 
 
 def _scope_prose(scope: str) -> Prose:

@@ -20,6 +20,7 @@ from llmops_jobs.report.model import (
     Decision,
     Finding,
     LineChart,
+    Link,
     Prose,
     Section,
     Series,
@@ -27,12 +28,13 @@ from llmops_jobs.report.model import (
     Text,
     cell,
     figure,
+    interval,
     label,
     name,
     numbers,
 )
 from llmops_jobs.report.rates import Rate, Windows
-from llmops_jobs.report.words import clean, write
+from llmops_jobs.report.words import clean
 
 _LABELS_WANTED = 30
 _SURE = 0.05
@@ -195,12 +197,13 @@ def _rate_columns(first: str) -> list[Column]:
 
 
 def _rate_cells(rate: Rate) -> list[Cell]:
-    raw = None
-    if rate.estimate is None and rate.raw is not None:
-        raw = f"scorer alone: {write(rate.raw, 'ratio')}"
-    interval = f"{write(rate.low, 'ratio')} to {write(rate.high, 'ratio')}"
+    note: Prose | None = None
+    if rate.low is not None:
+        note = interval(rate.low, rate.high, "ratio")
+    elif rate.raw is not None:
+        note = ["scorer alone: ", figure(rate.raw, "ratio")]
     return [
-        cell(rate.estimate, "ratio", note=raw or (None if rate.low is None else interval)),
+        cell(rate.estimate, "ratio", note=note),
         cell(rate.n, "count"),
         cell(rate.n_human, "count"),
         Cell(text=METHODS.get(rate.method, clean(rate.method, 30))),
@@ -235,7 +238,12 @@ def drift(edition: Edition) -> list[Finding]:
         if not pd.isna(row.before) and not pd.isna(row.after):
             prose += [" went from ", figure(row.before, "number"), " to "]
             prose += [figure(row.after, "number")]
-        found.append(Finding(status="watch", topic="Drift", prose=[*prose, "."], weight=0.4))
+        evidence = [Link(text="evidence", href="#quality")]
+        found.append(
+            Finding(
+                status="watch", topic="Drift", prose=[*prose, "."], evidence=evidence, weight=0.4
+            )
+        )
     return found
 
 

@@ -12,6 +12,7 @@ from llmops_jobs.report.model import (
     Column,
     Decision,
     Finding,
+    Link,
     Prose,
     Section,
     Status,
@@ -22,7 +23,7 @@ from llmops_jobs.report.model import (
     label,
     name,
 )
-from llmops_jobs.report.words import clean, write
+from llmops_jobs.report.words import clean
 
 _RECONCILED: dict[str, tuple[Status, str]] = {
     "ok": ("ok", "Complete"),
@@ -82,14 +83,13 @@ def _completeness(rows: pd.DataFrame) -> Table:
         status, word = _RECONCILED.get(str(row.status), ("none", clean(row.status, 20)))
         table.append(
             [
-                cell(row.day.isoformat(), "date"),
-                Cell(text=word, status=status),
+                cell(row.day.isoformat(), "day"),
+                Cell(text=word, status=status, note=_unexplained(row.unexplained)),
                 cell(row.rows_source, "count"),
                 cell(row.rows_here, "count"),
                 cell(row.duplicates, "count"),
                 cell(row.late_rows, "count"),
                 cell(row.quarantined, "count"),
-                cell(row.unexplained, "count", status="act" if row.unexplained else None),
             ]
         )
     note: Prose = []
@@ -109,14 +109,17 @@ def _completeness(rows: pd.DataFrame) -> Table:
             Column(key="status", label="Status"),
             Column(key="rows_source", label="Expected", numeric=True),
             Column(key="rows_here", label="Got", numeric=True),
-            Column(key="duplicates", label="Duplicates", numeric=True),
+            Column(key="duplicates", label="Twice", numeric=True, help="sent more than once"),
             Column(key="late_rows", label="Late", numeric=True),
             Column(key="quarantined", label="Refused", numeric=True),
-            Column(key="unexplained", label="Unexplained", numeric=True),
         ],
         rows=table,
         note=note,
     )
+
+
+def _unexplained(rows: int) -> Prose | None:
+    return [figure(rows, "count"), " unexplained"] if rows else None
 
 
 def unpriced_calls(edition: Edition) -> pd.DataFrame:
@@ -171,7 +174,7 @@ def scorecard(edition: Edition) -> Section:
     )
     table = [
         [
-            label(row.scope, 48, note=f"last {write(row.window, 'count')} nights"),
+            label(row.scope, 48, note=["last ", figure(row.window, "count"), " nights"]),
             cell(row.n, "count"),
             cell(row.coverage_50, "share"),
             cell(row.coverage_80, "share"),
@@ -220,7 +223,7 @@ def method(edition: Edition, code_version: str, price_books: list[str]) -> Secti
         [Cell(text="Requests"), Cell(text="model calls; a trace can hold several")],
         [
             Cell(text="Evaluation overhead"),
-            cell(evaluation, "usd", note="judges and experiments; never in product spend"),
+            cell(evaluation, "usd", note=["judges and experiments; never in product spend"]),
         ],
         [
             Cell(text="Real changes"),
@@ -255,31 +258,25 @@ def findings(edition: Edition) -> list[Finding]:
     found = []
     absent = edition.window - edition.usage.covered(edition.first, edition.last)
     if absent and edition.window > 1:
-        found.append(
-            Finding(
-                status="act",
-                topic="Data",
-                prose=[
-                    figure(absent, "count"),
-                    " of ",
-                    figure(edition.window, "count"),
-                    " days have no model call: the copy may be incomplete.",
-                ],
-                weight=float(absent),
-            )
-        )
+        prose: Prose = [
+            figure(absent, "count"),
+            " of ",
+            figure(edition.window, "count"),
+            " days have no model call: the copy may be incomplete.",
+        ]
+        found.append(_finding("act", prose, float(absent)))
     rows = edition.marts.rows("reconciliation", edition.first, edition.last)
     differing = rows[(rows["status"] == "differs") | (rows["unexplained"] != 0)]
     if len(differing):
         lost = int(differing["unexplained"].abs().sum())
-        prose: Prose = [
+        prose = [
             "The copy differs from its source on ",
             figure(len(differing), "count"),
             " of the days: ",
             figure(lost, "count"),
             " rows unexplained.",
         ]
-        found.append(Finding(status="act", topic="Data", prose=prose, weight=float(lost)))
+        found.append(_finding("act", prose, float(lost)))
     unpriced = unpriced_calls(edition)
     if len(unpriced):
         calls = int(unpriced["requests"].sum())
@@ -292,8 +289,13 @@ def findings(edition: Edition) -> list[Finding]:
             name(unpriced.iloc[0]["model"], 60),
             ": spend is understated.",
         ]
-        found.append(Finding(status="watch", topic="Data", prose=prose, weight=float(calls) / 1000))
+        found.append(_finding("watch", prose, float(calls) / 1000))
     return found
+
+
+def _finding(status: Status, prose: Prose, weight: float) -> Finding:
+    evidence = [Link(text="evidence", href="#data")]
+    return Finding(status=status, topic="Data", prose=prose, evidence=evidence, weight=weight)
 
 
 def decisions(edition: Edition) -> list[Decision]:
@@ -308,9 +310,11 @@ def decisions(edition: Edition) -> list[Decision]:
         asked.append(
             Decision(
                 prose=[
-                    "Copy ",
-                    figure(stale["day"].nunique(), "count"),
-                    " days again: rows came late.",
+                    "Copy again the days from ",
+                    figure(first, "date"),
+                    " to ",
+                    figure(last, "date"),
+                    ": rows came late.",
                 ],
                 command=f"llmops run --from {first} --to {last}",
             )

@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 
 from llmops_jobs.report.edition import Edition
+from llmops_jobs.report.links import any_of
 from llmops_jobs.report.model import (
     Cell,
     Column,
     Decision,
     Finding,
+    Link,
     Prose,
     Section,
     Status,
@@ -22,6 +24,7 @@ from llmops_jobs.report.model import (
     Unit,
     cell,
     figure,
+    interval,
     label,
     name,
 )
@@ -81,10 +84,10 @@ def comparisons(edition: Edition) -> Section:
                 id="version-comparisons",
                 title="Candidate minus baseline",
                 columns=[
-                    Column(key="subject", label="Version"),
-                    Column(key="metric", label="Metric"),
-                    Column(key="values", label="Before → after", numeric=True),
+                    Column(key="subject", label="Metric and version"),
+                    Column(key="status", label="Verdict"),
                     Column(key="difference", label="Difference, 95% interval"),
+                    Column(key="values", label="Before → after", numeric=True),
                 ],
                 rows=table,
                 note=note,
@@ -121,31 +124,23 @@ def _comparison(edition: Edition, row: Any, scale: float) -> list[Cell]:
     before, after = (
         write(_float(v), value_unit) for v in (row.baseline_value, row.candidate_value)
     )
-    low_text, high_text = (write(_float(v), change_unit) for v in (row.low, row.high))
-    needed = (
-        f" · about {write(_float(row.needed), 'count')} more needed"
-        if _float(row.needed) and word == "Undecided"
-        else ""
-    )
+    note: Prose = [name(subject or row.subject, 48), " ", name(row.baseline, 24), " → "]
+    note += [name(row.candidate, 24), ", n = ", figure(_float(row.n_candidate), "count")]
+    if _float(row.needed) and word == "Undecided":
+        note += [", about ", figure(_float(row.needed), "count"), " more needed"]
     return [
-        label(
-            subject or row.subject,
-            48,
-            href=href,
-            note=f"{clean(row.baseline, 24)} → {clean(row.candidate, 24)}, "
-            f"n={write(_float(row.n_candidate), 'count')}{needed}",
-        ),
-        label(str(row.metric).replace("_", " "), 40, status=status, note=word),
-        Cell(text=f"{before} → {after}"),
+        label(str(row.metric).replace("_", " "), 40, href=href, note=note),
+        Cell(text=word, status=status),
         cell(
             _float(row.difference),
             change_unit,
             low=low,
             high=high,
             scale=scale,
-            note=f"{low_text} to {high_text}",
+            note=interval(low, high, change_unit),
             status=status,
         ),
+        Cell(text=f"{before} → {after}"),
     ]
 
 
@@ -169,13 +164,16 @@ def changes(edition: Edition) -> Section:
         value_unit, change_unit = units_of(str(row.metric))
         change_unit = "relative" if value_unit != "ratio" else change_unit
         levels = " → ".join(write(_float(v), value_unit) for v in (row.expected, row.value))
-        interval = " to ".join(write(_float(v), change_unit) for v in (row.low, row.high))
         table.append(
             [
-                cell(row.day.isoformat(), "date"),
-                label(str(row.metric).replace("_", " "), 40, note=clean(row.scope, 60)),
+                cell(row.day.isoformat(), "day"),
+                label(str(row.metric).replace("_", " "), 40, note=[name(row.scope, 60)]),
                 Cell(text=levels),
-                cell(_float(row.effect), change_unit, note=interval),
+                cell(
+                    _float(row.effect),
+                    change_unit,
+                    note=interval(_float(row.low), _float(row.high), change_unit),
+                ),
                 label(row.cause, 160) if row.cause else Cell(text="no known event"),
             ]
         )
@@ -237,7 +235,13 @@ def findings(edition: Edition) -> list[Finding]:
         if row.caveat:
             prose += [" ", name(row.caveat, 160)]
         weight = abs(_float(row.difference) or 0) * float(row.n_candidate or 0)
-        found.append(Finding(status="act", topic="Version", prose=prose, weight=weight))
+        evidence = [Link(text="evidence", href="#versions")]
+        traces = edition.links.calls(edition.first, edition.last, any_of("promptName", subject))
+        if kind == "prompt" and traces:
+            evidence.append(Link(text="calls", href=traces))
+        found.append(
+            Finding(status="act", topic="Version", prose=prose, evidence=evidence, weight=weight)
+        )
     for row in _known_changes(edition, edition.first, edition.last).head(4).itertuples():
         value_unit, change_unit = units_of(str(row.metric))
         change_unit = "relative" if value_unit != "ratio" else change_unit
@@ -253,7 +257,10 @@ def findings(edition: Edition) -> list[Finding]:
         ]
         if row.cause:
             prose += [" ", name(row.cause, 160)]
-        found.append(Finding(status="watch", topic="Change", prose=prose, weight=1.0))
+        evidence = [Link(text="evidence", href="#changes")]
+        found.append(
+            Finding(status="watch", topic="Change", prose=prose, evidence=evidence, weight=1.0)
+        )
     return found
 
 
