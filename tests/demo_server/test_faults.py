@@ -168,6 +168,14 @@ def test_text_has_characters_of_every_plane(opened: Open) -> None:
     assert "\x00" in row["input"]
 
 
+def test_a_score_is_acknowledged_and_lost(opened: Open) -> None:
+    client = faulty(opened, "lost_write", last=1)
+    for score_id in ("lost", "kept"):
+        body = {"id": score_id, "name": "judge", "value": 1, "traceId": "t"}
+        assert client.post("scores", json=body).json() == {"id": score_id}
+    assert [row["id"] for page in every_page(client, "v3/scores") for row in page] == ["kept"]
+
+
 def test_every_fault_was_tried_above(request: pytest.FixtureRequest) -> None:
     if len(request.session.items) < 20:
         pytest.skip("only when the whole file runs")

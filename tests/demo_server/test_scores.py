@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
@@ -179,3 +180,11 @@ def test_two_versions_of_a_score_are_read_as_the_newer(opened: Open) -> None:
     newer = thumb(0, value=False, updatedAt="2026-11-22T00:00:00.000Z")
     _, client = opened(scores=[thumb(0), newer, thumb(0)])
     assert [row["value"] for row in client.get("v3/scores").json()["data"]] == [False]
+
+
+def test_a_score_can_be_read_only_a_while_after_it_was_acknowledged(opened: Open) -> None:
+    _, client = opened(write_delay_seconds=0.2)
+    assert client.post("scores", json=BODY).status_code == 200
+    assert every_page(client, "v3/scores") == [[]]
+    time.sleep(0.25)
+    assert score(client, "s1")["value"] == 0.5

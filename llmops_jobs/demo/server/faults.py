@@ -20,7 +20,9 @@ ROWS = (
     "rows_behind", "rows_ahead", "duplicates", "nulls", "empty_strings", "epoch_zero", "year_2200",
     "huge_input", "unicode", "nan_tokens", "negative_tokens", "unknown_enums", "unknown_fields",
 )  # fmt: skip
-KINDS = (*REPLACE, *DAMAGE, *CURSOR, *ROWS)
+# Acknowledged as if it had been done.
+LOST = ("lost_write",)
+KINDS = (*REPLACE, *DAMAGE, *CURSOR, *ROWS, *LOST)
 
 
 @dataclass
@@ -31,8 +33,8 @@ class Fault:
     header; slow_drip: in all)."""
 
     kind: str
-    path: str = "/api/public/v2/observations"
-    method: str = "GET"
+    path: str = ""  # by default v2/observations, or every write for a lost_write
+    method: str = ""
     first: int = 1
     last: int | None = None
     every: int = 5
@@ -43,9 +45,12 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"no fault {self.kind!r}; there are: {', '.join(KINDS)}")
+        writes = self.kind in LOST
+        self.method = self.method or ("POST" if writes else "GET")
+        self.path = self.path or ("/api/public/" if writes else "/api/public/v2/observations")
 
     def matches(self, method: str, url: str) -> bool:
-        return self.path in url and self.method in ("", method)
+        return self.path in url and self.method in ("*", method)
 
     def strikes(self, method: str, url: str) -> bool:
         """Counts the request if it matches."""

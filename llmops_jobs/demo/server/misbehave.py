@@ -14,8 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from llmops_jobs.demo.rows import Row
 from llmops_jobs.demo.server.errors import NO_PREVIEW, ApiError, forbidden, not_found, unauthorized
 from llmops_jobs.demo.server.fault_rows import NOT_A_NUMBER, spoil
-from llmops_jobs.demo.server.faults import CURSOR, REPLACE, ROWS, Fault
+from llmops_jobs.demo.server.faults import CURSOR, LOST, REPLACE, ROWS, Fault
 from llmops_jobs.demo.server.limits import too_many
+from llmops_jobs.demo.server.overlay import deaf
 from llmops_jobs.demo.server.state import State
 
 JSON = "application/json; charset=utf-8"
@@ -50,6 +51,7 @@ class Misbehaving:
                 status, headers, body = _replacement(fault)
                 await _send(send, status, headers, body)
                 return
+        deaf.set(any(fault.kind in LOST for fault in faults))  # within this request's task
         answer = await _capture(self.app, scope, receive)
         following: list[Row] = []
         if any(fault.kind == "rows_ahead" for fault in faults):

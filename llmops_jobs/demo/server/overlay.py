@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
+from contextvars import ContextVar
 from datetime import date
 
 from llmops_jobs.demo.rows import Row
 from llmops_jobs.demo.server.order import SortedRows, sort
 from llmops_jobs.demo.server.times import day_of
+
+# Set while a request is served whose writes are acknowledged and not kept.
+deaf: ContextVar[bool] = ContextVar("deaf", default=False)
 
 
 class Overlay:
@@ -21,8 +26,12 @@ class Overlay:
         self._by_day: dict[date, dict[str, Row]] = defaultdict(dict)
         self._deleted: set[str] = set()
         self.deleted_traces: set[str] = set()
+        self._arrived: dict[str, float] = {}
 
     def put(self, score: Row, event_time: str) -> None:
+        if deaf.get():
+            return
+        self._arrived.setdefault(score["id"], time.monotonic())
         held = self._scores.get(score["id"])
         if held is not None:
             if event_time < self._event_times[score["id"]]:
@@ -47,6 +56,11 @@ class Overlay:
 
     def get(self, score_id: str) -> Row | None:
         return self._scores.get(score_id)
+
+    def not_yet_readable(self, delay_seconds: float) -> set[str]:
+        """Ids of scores that came less than so long ago."""
+        since = time.monotonic() - delay_seconds
+        return {score_id for score_id, arrived in self._arrived.items() if arrived > since}
 
     def days(self) -> list[date]:
         return [day for day, scores in self._by_day.items() if scores]

@@ -32,6 +32,7 @@ class State:
     public_key: str = PUBLIC_KEY
     secret_key: str = SECRET_KEY
     clock: str | None = None  # rows created later are not there yet; None = all are
+    write_delay_seconds: float = 0  # until a score that was acknowledged can be read
     protected_labels: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
     faults: Faults = field(default_factory=Faults)
@@ -66,4 +67,7 @@ class State:
         if kind == "observations" and self.overlay.deleted_traces:
             gone = self.overlay.deleted_traces
             predicates.append(lambda row: row["traceId"] not in gone)
+        if kind == "scores" and self.write_delay_seconds:
+            waiting = self.overlay.not_yet_readable(self.write_delay_seconds)
+            predicates.append(lambda row: row["id"] not in waiting)
         return predicates
