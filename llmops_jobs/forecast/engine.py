@@ -24,6 +24,8 @@ from llmops_jobs.forecast.shifts import Shift, move_older, recent_shift
 Floats = NDArray[np.float64]
 
 PATHS = 500
+# Less than two weeks do not tell a level from bursts: part of the paths redraw past amounts.
+_YOUNG, _YOUNG_SHARE = 14, 0.4
 _CAP, _CAP_GROWTH = float(np.log(3.0)), 0.03  # above the largest day ever, and a day on
 _NEW_LEVEL = 0.35  # probability that a jump on the newest days stays
 _HEADROOM = 1e15  # amounts beyond this are refused as broken
@@ -112,6 +114,13 @@ def forecast(
             if column.any()
             else _nothing_seen(known[:, series].sum(), paths, horizon, seed)
         )
+    other = np.random.default_rng([seed, 6]).permutation(paths) < _YOUNG_SHARE * paths
+    young = (state.prepared.observed < _YOUNG) & (state.prepared.observed > 1)
+    for series in np.flatnonzero(young & ~state.prepared.intermittent).tolist():
+        column = np.maximum(np.nan_to_num(amounts[:, series]), 0.0)
+        since = known[:, series] & (np.arange(len(amounts)) >= state.prepared.start[series])
+        drawn = resampled(column, since, paths, horizon, seed, names[series])
+        values[series][other] = drawn[other]
     for series in np.flatnonzero(state.prepared.closed.any(axis=0)).tolist():
         weekday = (len(amounts) + np.arange(horizon)) % WEEK
         shut = state.prepared.closed[weekday, series]

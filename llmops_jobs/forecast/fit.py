@@ -27,8 +27,8 @@ Floats = NDArray[np.float64]
 
 MEMBERS = ("ets", "weekday-ses", "theta", "seasonal-naive")
 WITH_TREND = 56  # known days from which ETS gets a damped trend
-WITH_ETS = 28  # known days from which ETS joins
-WITH_FITTED_SES = 21
+WITH_ETS = 21  # known days from which ETS joins
+WITH_FITTED_SES = 28
 _SES_ALPHA = 0.2  # where there is too little to choose it
 LONGEST = 62  # days ahead that the back-test reaches; beyond, its last scale holds
 _ORIGINS = 120  # days of the past from which the back-test forecasts

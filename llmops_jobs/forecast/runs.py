@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+
 from llmops_jobs.forecast import budgets as budgeting
 from llmops_jobs.forecast.anomalies import anomalies
+from llmops_jobs.forecast.calibration import Calibration
 from llmops_jobs.forecast.frames import daily_rows, period_rows
 from llmops_jobs.forecast.history import COST, SCOPED, History, read_history
 from llmops_jobs.forecast.nightly import Forecaster, Night
@@ -60,12 +63,16 @@ def spend_forecasts(
 
     history = open_history(database, project, nights, settings, budgets)
     forecaster = Forecaster(history, settings, budgeting.scopes(budgets))
+    calibration = Calibration(database, history, min(nights))
     for as_of in sorted(nights):
-        night = forecaster.night(as_of, horizon(as_of, budgets))
+        factors = calibration.factors(as_of)
+        night = forecaster.night(as_of, horizon(as_of, budgets), widen=factors)
         if night is None:
             yield as_of, pd.DataFrame(), pd.DataFrame()
-        else:
-            yield as_of, daily_rows(night), period_rows(night, history)
+            continue
+        daily = daily_rows(night)
+        calibration.add(as_of, daily)
+        yield as_of, daily, period_rows(night, history)
 
 
 def budget_statuses(
@@ -85,8 +92,24 @@ def budget_statuses(
     history = open_history(database, project, nights, settings, budgets)
     forecaster = Forecaster(history, settings, budgeting.scopes(budgets))
     for as_of in sorted(nights):
-        night: Night | None = forecaster.night(as_of, horizon(as_of, budgets), metrics=(COST,))
+        widen = _stored_factors(database, project, as_of)
+        night: Night | None = forecaster.night(
+            as_of, horizon(as_of, budgets), metrics=(COST,), widen=widen
+        )
         yield as_of, budgeting.status(budgets, history, night, as_of)
+
+
+def _stored_factors(database: Database, project: str, as_of: date) -> dict[tuple[str, str], float]:
+    from llmops_jobs.store.tables.forecast import spend_forecast as stored
+
+    query = sa.select(stored.c.metric, stored.c.scope, stored.c.widened).where(
+        stored.c.project_id == project,
+        stored.c.as_of == as_of,
+        stored.c.metric == COST,
+        stored.c.horizon == 1,
+    )
+    rows = database.read(query).dropna()
+    return {(m, s): float(w) for m, s, w in rows.itertuples(index=False)}
 
 
 def forecast_scores(

@@ -19,7 +19,7 @@ from tests.forecast.usage import PROJECT, nights, store, usage
 
 CONFIG = """
 projects: [{id: test-project}]
-forecast: {paths: 200}
+forecast: {paths: 200, small_share: 0.9}
 budgets:
   - {name: product, amount: 150, owner: ml-team}
   - {name: rag, amount: 2, period: week, scope: feature=rag-answer, time_zone: America/New_York}

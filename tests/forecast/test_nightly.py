@@ -15,12 +15,16 @@ from llmops_jobs.forecast.settings import ForecastSettings
 from llmops_jobs.store import Database
 from tests.forecast.usage import FIRST, PROJECT, nights, row, store, usage
 
-SETTINGS = ForecastSettings(paths=200)
+SETTINGS = ForecastSettings(paths=200, small_share=0.9)
 
 
 def forecast(database: Database, days: list[date]) -> dict[date, tuple[pd.DataFrame, pd.DataFrame]]:
-    rows = runs.spend_forecasts(database, PROJECT, days, SETTINGS)
-    return {as_of: (daily, periods) for as_of, daily, periods in rows}
+    """Runs and stores the nights as the asset does."""
+    made = {}
+    for as_of, daily, periods in runs.spend_forecasts(database, PROJECT, days, SETTINGS):
+        database.replace_day("spend_forecast", PROJECT, as_of, daily)
+        made[as_of] = (daily, periods)
+    return made
 
 
 def test_every_scope_is_forecast_to_the_end_of_next_month(database: Database) -> None:
