@@ -7,6 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -16,6 +17,8 @@ from llmops_jobs.ledger.usage import TOKEN_COLUMNS, quantities
 if TYPE_CHECKING:
     from llmops_jobs.ledger.book import PriceBook
 
+Floats = npt.NDArray[np.float64]
+
 
 def blended(book: PriceBook, mix: pd.DataFrame, days: Sequence[date]) -> pd.DataFrame:
     """See `PriceBook.blended`."""
@@ -24,16 +27,13 @@ def blended(book: PriceBook, mix: pd.DataFrame, days: Sequence[date]) -> pd.Data
         for name in TOKEN_COLUMNS
         if name in mix
     }
-    # A mix is a sum over many calls, which may be more than one call can plausibly hold.
-    scale = max(
-        [1, *(-(-int(each.to_numpy().max()) // 10**9) for each in counts.values() if len(each))]
-    )
-    scaled = {n: pa.chunked_array([np.asarray(c.to_numpy()) // scale]) for n, c in counts.items()}
-    units = quantities(pa.table(scaled)).by_type
-    requests = mix["requests"].fillna(0).to_numpy() if "requests" in mix else np.ones(len(mix))
-    units = {kind: used.astype(float) * scale for kind, used in units.items()} | {
-        "request": np.asarray(requests, dtype=float)
+    # A mix is a sum over many calls: more than one call can plausibly hold.
+    units: dict[str, Floats] = {
+        kind: used.astype(float)
+        for kind, used in quantities(pa.table(counts), highest=2**62).by_type.items()
     }
+    requests = mix["requests"].fillna(0).to_numpy() if "requests" in mix else np.ones(len(mix))
+    units["request"] = np.asarray(requests, dtype=float)
     inputs = mix["input_tokens"].to_numpy(dtype=float)
     per_request = inputs / np.maximum(requests, 1) if "requests" in mix else np.zeros(len(mix))
     tokens = inputs + mix["output_tokens"].to_numpy(dtype=float)

@@ -55,16 +55,16 @@ class Quantities:
         return used
 
 
-def quantities(calls: pa.Table) -> Quantities:
+def quantities(calls: pa.Table, highest: int = IMPLAUSIBLE) -> Quantities:
     """The billable quantities of a table with the token columns of `observations`."""
     counts = {name: _ints(calls[name]) for name in TOKEN_COLUMNS if name in calls.column_names}
     none = np.zeros(calls.num_rows, dtype=np.int64)
     negative = np.zeros(calls.num_rows, dtype=bool)
     implausible = np.zeros(calls.num_rows, dtype=bool)
     for count in counts.values():
-        if count.size and (count.min() < 0 or count.max() > IMPLAUSIBLE):
+        if count.size and (count.min() < 0 or count.max() > highest):
             negative |= count < 0
-            implausible |= count > IMPLAUSIBLE
+            implausible |= count > highest
     told = _reported_issues(calls)
     negative |= told["negative"]
     implausible |= told["implausible"]
