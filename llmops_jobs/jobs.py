@@ -36,4 +36,22 @@ def delivery() -> None:
     deliver_messages()
 
 
-JOBS: list[Any] = [nightly, rebuild, delivery]
+@dg.op(description="Old files, old text and crowded days of the lake; see lake.upkeep.")
+def tidy_lake(context: dg.OpExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.days import today
+    from llmops_jobs.lake.upkeep import tidy
+
+    opened = deployment.open()
+    for done in tidy(opened.lake, text_days=opened.settings.ingest.text_days, today=today()):
+        context.log.info(
+            f"{done.table}: {done.removed} old files removed, {done.compacted} joined, "
+            f"{done.days_forgotten} days of text forgotten"
+        )
+
+
+@dg.job(description="Keeps the lake from growing without end; runs daily, beside everything.")
+def upkeep() -> None:
+    tidy_lake()
+
+
+JOBS: list[Any] = [nightly, rebuild, delivery, upkeep]

@@ -5,7 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from llmops_jobs.config import load
-from llmops_jobs.jobs import nightly
+from llmops_jobs.jobs import nightly, upkeep
 
 START_TAG = "dagster/asset_partition_range_start"
 END_TAG = "dagster/asset_partition_range_end"
@@ -28,4 +28,13 @@ def nightly_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
     )
 
 
-SCHEDULES = [nightly_schedule]
+upkeep_schedule = dg.ScheduleDefinition(
+    name="upkeep_schedule",
+    job=upkeep,
+    cron_schedule="0 5 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Daily, after the night: removes what no reader of the lake needs any more.",
+)
+
+SCHEDULES = [nightly_schedule, upkeep_schedule]

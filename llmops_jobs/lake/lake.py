@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -16,6 +18,8 @@ from llmops_jobs.lake import schema
 if TYPE_CHECKING:
     from deltalake import DeltaTable
 
+# Writers of different days never meet; of one day, they take turns this often.
+_TRIES = 6
 Files = dict[tuple[str, date], list[str]]
 
 
@@ -33,6 +37,7 @@ class Lake:
         self.storage_options = storage_options
         self._tables: dict[str, DeltaTable] = {}
         self._files: dict[str, tuple[int, Files]] = {}
+        self._ready: set[str] = set()
         self._lock = threading.RLock()
 
     def replace_day(
@@ -44,18 +49,66 @@ class Lake:
         there, in any order. Given as an iterable of tables, they are written as they come, so that
         memory does not grow with the day.
         """
+        target = schema.TABLES[table]
+        self._create(table)
+        if not isinstance(rows, pa.Table):
+            self._write(table, project, day, _batches(rows, target, project, day))
+            return
+        from deltalake.exceptions import CommitFailedError
+
+        for attempt in range(_TRIES):
+            try:
+                self._write(table, project, day, _batches([rows], target, project, day))
+                return
+            except CommitFailedError:
+                # Somebody replaced the same day at the same moment: the last one wins.
+                if attempt == _TRIES - 1:
+                    raise
+                time.sleep(0.05 * 2**attempt * (0.5 + random.random()))
+
+    def _write(
+        self, table: str, project: str, day: date, batches: Iterator[pa.RecordBatch]
+    ) -> None:
         from deltalake import write_deltalake
 
-        parts = [rows] if isinstance(rows, pa.Table) else rows
-        target = schema.TABLES[table]
         write_deltalake(
             self._uri(table),
-            pa.RecordBatchReader.from_batches(target, _batches(parts, target, project, day)),
+            pa.RecordBatchReader.from_batches(schema.TABLES[table], batches),
             mode="overwrite",
-            partition_by=list(schema.PARTITION),
             predicate=f"project_id = {_literal(project)} AND day = '{day.isoformat()}'",
             storage_options=self.storage_options,
         )
+
+    def _create(self, table: str) -> None:
+        """Makes the table before its first write, so that two first writers do not collide; adds
+        the columns that a table of an older version lacks."""
+        if table in self._ready:
+            return
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        delta = self.delta(table)
+        if delta is None:
+            try:
+                DeltaTable.create(
+                    self._uri(table),
+                    schema.TABLES[table],
+                    mode="ignore",
+                    partition_by=list(schema.PARTITION),
+                    storage_options=self.storage_options,
+                )
+            except DeltaError:
+                if not self.exists(table):  # somebody else was first: that is as good
+                    raise
+        else:
+            known = {field.name for field in delta.schema().fields}
+            new = [field for field in schema.TABLES[table] if field.name not in known]
+            if new:
+                from deltalake import Schema
+
+                delta.alter.add_columns(Schema.from_arrow(pa.schema(new)).fields)
+                self.forget(table)
+        self._ready.add(table)
 
     def read_day(
         self, table: str, project: str, day: date, columns: Sequence[str] | None = None
@@ -83,12 +136,12 @@ class Lake:
     def files(self, table: str, project: str, days: Sequence[date]) -> list[str]:
         """Addresses of the Parquet files that now hold these days. Partition columns are in the
         path (`day=2026-01-31`), not in the files."""
-        listed = self._listed(table)
+        listed = self.listing(table)
         return [file for day in days for file in listed.get((project, day), ())]
 
     def days(self, table: str, project: str) -> list[date]:
         """The days that hold rows, in order."""
-        return sorted(day for held, day in self._listed(table) if held == project)
+        return sorted(day for held, day in self.listing(table) if held == project)
 
     def exists(self, table: str) -> bool:
         """Whether the table was ever written."""
@@ -125,7 +178,8 @@ class Lake:
             self._tables.pop(table, None)
             self._files.pop(table, None)
 
-    def _listed(self, table: str) -> Files:
+    def listing(self, table: str) -> Files:
+        """(project, day) -> addresses of the files that now hold it."""
         with self._lock:
             delta = self.delta(table)
             if delta is None:
@@ -140,7 +194,7 @@ class Lake:
     ) -> pa.Table:
         import pyarrow.parquet as pq
 
-        listed = self._listed(table)
+        listed = self.listing(table)
         inside = [name for name in wanted.names if name not in schema.PARTITION]
         tables = []
         for day in days:
@@ -148,7 +202,7 @@ class Lake:
                 with pq.ParquetFile(file) as parquet:
                     # Without one column the number of rows would be lost.
                     rows = parquet.read(inside or [schema.TABLES[table].names[2]])
-                rows = _with_partition(rows, project, day)
+                rows = _with_new_columns(_with_partition(rows, project, day), wanted)
                 tables.append(rows.select(wanted.names).cast(wanted))
         return pa.concat_tables(tables) if tables else wanted.empty_table()
 
@@ -198,6 +252,15 @@ def _with_partition(rows: pa.Table, project: str, day: date) -> pa.Table:
     return rows.append_column(
         "project_id", pa.repeat(pa.scalar(project, pa.string()), rows.num_rows)
     ).append_column("day", pa.repeat(pa.scalar(day, pa.date32()), rows.num_rows))
+
+
+def _with_new_columns(rows: pa.Table, wanted: pa.Schema) -> pa.Table:
+    """Columns that the day was written before, as null, or empty where they are text."""
+    for field in wanted:
+        if field.name not in rows.column_names:
+            blank = pa.scalar("" if pa.types.is_string(field.type) else None, field.type)
+            rows = rows.append_column(field.name, pa.repeat(blank, rows.num_rows))
+    return rows
 
 
 def _literal(text: str) -> str:
