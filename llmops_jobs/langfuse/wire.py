@@ -221,7 +221,7 @@ def observation_table(rows: Sequence[Observation]) -> pa.Table:
         for model, other in zip(columns["model"], columns.pop("provided_model_name"), strict=True)
     ]
     for name in ("metadata", "model_parameters", "usage_details", "cost_details"):
-        columns[name] = [bytes(raw) for raw in columns[name]]
+        columns[name] = [_object(raw) for raw in columns[name]]
     for wire, ours in (
         ("id", "observation_id"),
         ("latency", "latency_s"),
@@ -261,6 +261,12 @@ def text_of(raw: msgspec.Raw) -> str:
     if content == b"null" or not content:
         return ""
     return msgspec.json.decode(content, type=str) if content[:1] == b'"' else content.decode()
+
+
+def _object(raw: msgspec.Raw) -> bytes | str:
+    """JSON of an object; exports and older servers send it as JSON inside a string."""
+    content = bytes(raw)
+    return msgspec.json.decode(content, type=str) if content[:1] == b'"' else content
 
 
 def _subject_id(subject: Subject | None, kind: str) -> str:

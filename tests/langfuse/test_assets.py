@@ -1,0 +1,119 @@
+"""The ingest group through Dagster: a range in one run, and checks that stop a broken day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from llmops_jobs.definitions import build_defs
+from llmops_jobs.demo.server import MemorySource, Running, running
+from llmops_jobs.deployment import Deployment
+from llmops_jobs.schedules import END_TAG, START_TAG
+from tests.langfuse.wire_rows import DAY, observation, score
+
+FIRST, LAST = DAY - timedelta(days=1), DAY
+
+
+@pytest.fixture
+def source() -> MemorySource:
+    return MemorySource([observation(n * 600) for n in range(40)], [score(n) for n in range(5)])
+
+
+@pytest.fixture
+def server(
+    source: MemorySource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Running]:
+    with running(source) as started:
+        for name, value in started.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("LLMOPS_HOME", str(tmp_path))
+        monkeypatch.delenv("LLMOPS_CONFIG", raising=False)
+        yield started
+
+
+def run(select: str = "group:ingest") -> dg.ExecuteInProcessResult:
+    job = build_defs().resolve_job_def("nightly")
+    wanted = dg.AssetSelection.from_string(select).resolve(build_defs().resolve_asset_graph())
+    return job.execute_in_process(
+        asset_selection=list(wanted),
+        tags={START_TAG: FIRST.isoformat(), END_TAG: LAST.isoformat()},
+        raise_on_error=False,
+        instance=dg.DagsterInstance.ephemeral(),
+    )
+
+
+def test_a_range_is_copied_in_one_run_with_figures_of_each_day(server: Running) -> None:
+    result = run()
+    assert result.success
+    by_asset: dict[str, dict[str, dict[str, Any]]] = {}
+    for event in result.get_asset_materialization_events():
+        done = event.step_materialization_data.materialization
+        figures = {name: value.value for name, value in done.metadata.items()}
+        by_asset.setdefault(done.asset_key.to_user_string(), {})[str(done.partition)] = figures
+    assert set(by_asset) == {"observations", "scores", "observation_text", "reconciliation"}
+    for asset, days in by_asset.items():
+        assert set(days) == {FIRST.isoformat(), LAST.isoformat()}, asset
+    assert by_asset["observations"][LAST.isoformat()]["dagster/row_count"] == 40
+    assert by_asset["observations"][FIRST.isoformat()]["dagster/row_count"] == 0
+    assert by_asset["scores"][LAST.isoformat()]["dagster/row_count"] == 5
+    assert by_asset["reconciliation"][LAST.isoformat()]["unexplained"] == 0
+    checks = {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
+    assert checks == {"observations_are_whole": True, "copy_equals_source": True}
+    (row,) = Deployment.from_environment().database.table("project").to_dict("records")
+    assert (row["project_id"], row["server_version"]) == ("local-project", "4.16.0")
+
+
+def test_a_broken_copy_stops_before_the_marts(server: Running) -> None:
+    assert run().success
+    opened = Deployment.from_environment()
+    rows = opened.lake.read_day("observations", "local-project", DAY)
+    opened.lake.replace_day("observations", "local-project", DAY, [rows, rows.slice(0, 3)])
+    check = "observations_are_whole"
+    from assets.ingest import observations_are_whole
+
+    context = _check_context()
+    result = observations_are_whole.op.compute_fn.decorated_fn(context, _resource())  # type: ignore[attr-defined, union-attr]
+    assert not result.passed
+    assert "3 observations are there twice" in result.description
+    spec = next(iter(observations_are_whole.check_specs))
+    assert (spec.name, spec.blocking) == (check, True)
+
+
+class _Days:
+    partition_keys = (FIRST.isoformat(), LAST.isoformat())
+
+
+def _check_context() -> Any:
+    return _Days()
+
+
+def _resource() -> Any:
+    from llmops_jobs.resources import DeploymentResource
+
+    return DeploymentResource()
+
+
+def test_rows_that_the_source_lost_are_told_and_stop_nothing(
+    server: Running, source: MemorySource
+) -> None:
+    assert run().success
+    source.remove("o0", "o600")
+    result = run("reconciliation")
+    assert result.success
+    (check,) = [c for c in result.get_asset_check_evaluations() if not c.passed]
+    assert check.check_name == "copy_equals_source"
+    assert check.severity == dg.AssetCheckSeverity.WARN
+    assert "the source has lost, merged or deleted 2 rows" in str(check.description)
+
+
+def test_a_source_that_is_down_is_tried_again_by_the_asset(server: Running) -> None:
+    from assets.ingest import observations
+
+    assert observations.op.retry_policy is not None
+    assert observations.op.retry_policy.max_retries == 2
+    assert observations.op.pool == "langfuse"
