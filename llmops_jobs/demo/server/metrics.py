@@ -64,16 +64,16 @@ def _sql(state: State, query: Query) -> str:
         *(["createdAt <= $clock"] if state.clock else []),
         *(["traceId NOT IN (SELECT unnest($gone))"] if _gone(state, query) else []),
     ]
-    # Two steps, because the value by type is looked up by the type that was unfolded.
-    rows = f"SELECT *, {', '.join(inner) or '1 AS one'} FROM {view.table} WHERE " + " AND ".join(
-        f"({condition})" for condition in conditions
+    # Two steps, because the value by type is looked up by the type that was unfolded. A dimension
+    # takes the place of the column of its name.
+    rows = (
+        f"SELECT {', '.join([f'{view.table}.* EXCLUDE ({_hidden(query)})', *inner])} "
+        f"FROM {view.table} WHERE {' AND '.join(f'({condition})' for condition in conditions)}"
     )
-    rows = rows.replace("SELECT *,", f"SELECT {view.table}.* EXCLUDE ({_hidden(query)}),", 1)
-    keys = [*(f'"{name}"' for name in query.dimensions)]
+    keys = [f'"{name}"' for name in query.dimensions]
     if query.granularity:
         keys.append("time_dimension")
     values = [f'{_aggregate(query, m, how)} AS "{how}_{m}"' for m, how in query.metrics]
-    # The unfolded names hide the columns of the same name, whose values are the same.
     sql = f"SELECT {', '.join([*keys, *values])} FROM ({rows}) {view.table}"
     if keys:
         sql += f" GROUP BY {', '.join(keys)}"
