@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -57,9 +58,10 @@ def scores(context: dg.AssetExecutionContext, deployment: DeploymentResource) ->
     description="Input and output of the calls that evaluation reads: a sample, kept apart.",
 )
 def observation_text(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.evals.sampling import choose_texts
     from llmops_jobs.langfuse.texts import pull_texts
 
-    _pull(context, deployment, pull_texts)
+    _pull(context, deployment, partial(pull_texts, choose=choose_texts))
 
 
 @daily_asset(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
@@ -15,6 +15,8 @@ from llmops_jobs.langfuse.project import ProjectKeys
 from llmops_jobs.langfuse.pull import ahead, fetch_text
 from llmops_jobs.langfuse.sources import open_source
 
+#: (observations, scores, how many, seed) -> trace_id, observation_id, inclusion_probability.
+Choose = Callable[[pa.Table, pa.Table, int, int], pa.Table]
 _PAIR = ("trace_id", "observation_id")
 
 
@@ -35,19 +37,20 @@ class Texts:
 
 
 def pull_texts(
-    deployment: Deployment, project: ProjectKeys, wanted: Sequence[date]
+    deployment: Deployment, project: ProjectKeys, wanted: Sequence[date], choose: Choose
 ) -> Iterator[Texts]:
-    """Fetches the texts that `evals.sampling` chooses. Texts held already are not fetched again;
-    texts of observations that are no longer chosen are dropped with the day's replacement."""
-    from llmops_jobs.evals.sampling import choose_texts
+    """Fetches the texts of the rows that `choose` picks of each day's observations and scores.
 
+    Texts held already are not fetched again; texts of observations that are no longer chosen are
+    dropped with the day's replacement.
+    """
     settings = deployment.settings.ingest
     lake = deployment.lake
 
     def chosen(day: date) -> tuple[pa.Table, pa.Table]:
         observations = lake.read_day("observations", project.id, day)
         scores = lake.read_day("scores", project.id, day)
-        pairs = choose_texts(observations, scores, settings.texts_per_day, settings.text_seed)
+        pairs = choose(observations, scores, settings.texts_per_day, settings.text_seed)
         starts = observations.select([*_PAIR, "start_time"])
         return pairs, pairs.select(_PAIR).join(starts, keys=list(_PAIR), join_type="inner")
 

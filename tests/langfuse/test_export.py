@@ -16,6 +16,7 @@ import pytest
 
 from llmops_jobs.demo.server import MemorySource
 from llmops_jobs.errors import SourceError
+from llmops_jobs.evals.sampling import choose_texts
 from llmops_jobs.langfuse.export import Export
 from llmops_jobs.langfuse.late import mark_stale
 from llmops_jobs.langfuse.pull import pull_observations, pull_scores
@@ -280,7 +281,7 @@ def test_what_an_export_misses_is_fetched_by_the_api(tmp_path: Path) -> None:
         assert ids() == ["late", "long", "o1"]
         list(pull_scores(deployment, project, [DAY]))
         assert deployment.lake.read_day("scores", project.id, DAY).num_rows == 1
-        (texts,) = pull_texts(deployment, project, [DAY])
+        (texts,) = pull_texts(deployment, project, [DAY], choose_texts)
         assert (texts.fetched, texts.missing) == (3, 0)
         table = deployment.lake.read_day("observation_text", project.id, DAY)
         assert "answer" in table["output"].to_pylist()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from llmops_jobs.errors import SourceError
+from llmops_jobs.evals.sampling import choose_texts
 from llmops_jobs.langfuse.otlp import Otlp
 from llmops_jobs.langfuse.project import ProjectKeys
 from llmops_jobs.langfuse.pull import pull_observations, pull_scores
@@ -210,7 +211,7 @@ def test_text_is_fetched_apart_and_is_in_no_metrics_column(folder: Path, tmp_pat
     deployment, project = opened(folder, tmp_path)
     list(pull_observations(deployment, project, [DAY]))
     list(pull_scores(deployment, project, [DAY]))
-    list(pull_texts(deployment, project, [DAY]))
+    list(pull_texts(deployment, project, [DAY], choose_texts))
     texts = deployment.lake.read_day("observation_text", "otel", DAY).to_pylist()
     found = {row["observation_id"][-1]: row for row in texts}
     assert json.loads(found["2"]["input"]) == [{"role": "user", "content": "hello"}]

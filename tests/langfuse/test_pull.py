@@ -14,6 +14,7 @@ from llmops_jobs.demo.server import MemorySource, Running
 from llmops_jobs.demo.server.faults import Fault
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.errors import SourceError
+from llmops_jobs.evals.sampling import choose_texts
 from llmops_jobs.langfuse import api, client, landing
 from llmops_jobs.langfuse.checks import broken_days
 from llmops_jobs.langfuse.client import Patience
@@ -336,13 +337,13 @@ def test_texts_are_fetched_for_the_chosen_rows_only_and_once(
         row |= {"input": '[{"role":"user","content":"hi"}]', "output": f"answer {row['id']}"}
     source.changed()
     pull(night)
-    (done,) = pull_texts(deployment, project, [DAY])
+    (done,) = pull_texts(deployment, project, [DAY], choose_texts)
     texts = deployment.lake.read_day("observation_text", project.id, DAY).to_pylist()
     assert (done.chosen, done.fetched, done.missing) == (ROWS, ROWS, 0)
     assert {row["output"] for row in texts} == {f"answer {row}" for row in ALL}
     assert all(row["inclusion_probability"] == 1 for row in texts)
     asked = len(server.state.requests)
-    (again,) = pull_texts(deployment, project, [DAY])
+    (again,) = pull_texts(deployment, project, [DAY], choose_texts)
     assert (again.held, again.fetched) == (ROWS, 0)
     assert len(server.state.requests) == asked
 
