@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -26,8 +27,8 @@ KEPT = (
 
 @pytest.fixture(scope="module")
 def half() -> Replay:
-    """Half of the demo's traffic: enough to see every event, and quicker."""
-    return Replay(seed=7, end=END, requests_per_day=1000)
+    """Less than the demo's traffic: enough to see every event, and quicker."""
+    return Replay(seed=7, end=END, requests_per_day=800)
 
 
 @pytest.fixture(scope="module")
@@ -220,9 +221,9 @@ def test_one_model_is_slow_to_the_first_token_for_three_days(rows: Frames) -> No
 
 def test_the_longer_prompt_takes_more_tokens(rows: Frames) -> None:
     calls = rows(9, 8, 7, 6, 5, 4, 3, 2).query("promptName == 'summarise' and not error")
-    after = calls["ago"] <= 4
-    assert calls[after]["fed"].median() > 1.3 * calls[~after]["fed"].median()
-    assert (calls[after]["promptVersion"] == 3).mean() > 0.8
+    assert (calls[calls["ago"] <= 4]["promptVersion"] == 3).mean() > 0.8
+    typical = np.exp(np.log(calls["fed"]).groupby(calls["promptVersion"]).mean())
+    assert 1.25 < typical[3] / typical[2] < 2
 
 
 def test_questions_about_security_fill_chat(rows: Frames) -> None:

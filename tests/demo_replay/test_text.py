@@ -91,11 +91,16 @@ def test_every_failure_has_a_message_without_open_slots() -> None:
             assert text and "{" not in text.replace("{'", "")
 
 
-def test_failed_calls_say_why_and_have_no_output(ago: Callable[[int], DayRows]) -> None:
+def test_failed_calls_say_why_and_have_no_output_unless_it_was_found_bad(
+    ago: Callable[[int], DayRows],
+) -> None:
     rows = [r for r in ago(5).observations if r["type"] == "GENERATION" and r["level"] == "ERROR"]
     assert len(rows) > 30
     for row in rows:
-        assert row["statusMessage"] and row["output"] is None and row["input"]
+        assert row["statusMessage"] and row["input"]
+        found_late = row["statusMessage"].startswith("ValidationError")
+        assert (row["output"] is not None) == found_late
+        assert row["totalUsage"] > 0 or not found_late
     assert len({row["statusMessage"][:25] for row in rows}) > 5
 
 

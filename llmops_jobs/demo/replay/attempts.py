@@ -38,6 +38,7 @@ def draw(rng: np.random.Generator, requests: Requests, event: Active) -> Calls:
     for attempt in range(failures.MAX_ATTEMPTS):
         failure = failures.draw(
             rng,
+            requests.feature[request[open_calls]],
             model[open_calls],
             at_ms[open_calls],
             tokens.input[open_calls],
@@ -65,7 +66,7 @@ def draw(rng: np.random.Generator, requests: Requests, event: Active) -> Calls:
         attempt=number,
         failure=failure,
         last_step=(step[row] == ends_at[request[row]]).astype(np.int64),
-        tokens=tokens.take(row).where(failure == 0),
+        tokens=tokens.take(row).where(np.isin(failure, failures.ANSWERED)),
     )
 
 

@@ -22,7 +22,7 @@ def draw(rng: np.random.Generator, requests: Requests, event: Active) -> Observa
     model = requests.model[calls.request]
     streams = np.array([f.streams for f in app.FEATURES])[requests.feature[calls.request]]
     first, took = speed.of_calls(rng, model, calls.tokens, event)
-    failed = calls.failure > 0
+    failed = ~np.isin(calls.failure, failures.ANSWERED)
     took = np.where(failed, failures.duration_ms(rng, calls.failure), took)
     first = np.where(streams & ~failed, first, -1)
     wait = np.where(calls.attempt > 0, speed.backoff_ms(rng, calls.attempt), 0)
@@ -42,9 +42,7 @@ def draw(rng: np.random.Generator, requests: Requests, event: Active) -> Observa
     start += requests.start_ms[request]
     end = start + took_ms[order]
     failure = np.where(is_call, calls.failure[source], 0)
-    failure = _other_failures(rng, requests, request, role, failure, event)
-    slow = (role == Role.TOOL) & (failure == Failure.TOOL)
-    end = np.where(slow, start + failures.duration_ms(rng, failure), end)
+    failure = _other_failures(rng, requests, request, role, failure)
     return with_roots(
         requests,
         Observations(
@@ -104,14 +102,10 @@ def _other_failures(
     request: Ints,
     role: Ints,
     failure: Ints,
-    event: Active,
 ) -> Ints:
     """Failures of tools and of the check behind an extraction."""
-    tool = role == Role.TOOL
-    draws = rng.random(len(role))
-    failure = np.where(tool & (draws < 0.035), Failure.TOOL, failure)
-    if event("new-error-family"):
-        failure = np.where(tool & (draws > 0.88), Failure.NULL_TIER, failure)
+    failing = (role == Role.TOOL) & (rng.random(len(role)) < 0.035)
+    failure = np.where(failing, Failure.TOOL, failure)
     check, defect = role == Role.CHECK, requests.defect[request]
     failure = np.where(check & (defect == Defect.MISSING_FIELD), Failure.SCHEMA, failure)
     return np.where(check & (defect == Defect.INVALID_JSON), Failure.NOT_JSON, failure)

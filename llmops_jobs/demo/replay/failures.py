@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from llmops_jobs.demo.replay import application as app
 from llmops_jobs.demo.replay.catalogue import CODE, MODELS
 from llmops_jobs.demo.replay.events import Active
 from llmops_jobs.demo.replay.measured import Floats, Ints
@@ -24,12 +25,14 @@ class Failure(IntEnum):
     AUTH = 6
     BAD_REQUEST = 7
     TOOL = 8  # of tools, not of model calls
-    SCHEMA = 9  # found by the check behind the call
-    NULL_TIER = 10  # the new error family
-    NOT_JSON = 11  # found by the check behind the call
+    SCHEMA = 9  # the answer lacks a field
+    REJECTED_TOOL = 10  # the new error family
+    NOT_JSON = 11  # the answer is not JSON
 
 
-RETRYABLE: Final = (Failure.RATE_LIMIT, Failure.TIMEOUT, Failure.SERVER)
+RETRYABLE: Final = (Failure.RATE_LIMIT, Failure.TIMEOUT, Failure.SERVER, Failure.SCHEMA)
+# Found when the answer is there already: it has been paid for.
+ANSWERED: Final = (Failure.NONE, Failure.SCHEMA, Failure.NOT_JSON)
 MAX_ATTEMPTS: Final = 4
 GIVES_UP: Final = 0.08  # share of clients that do not retry
 STORM_HOURS: Final = (13.0, 18.0)
@@ -56,6 +59,7 @@ _WINDOW[CODE["mistral-small-latest"]] = 120_000
 
 def draw(
     rng: np.random.Generator,
+    feature: Ints,
     model: Ints,
     at_ms: Ints,
     tokens: Ints,
@@ -69,6 +73,10 @@ def draw(
         rates[:, failure] = rate
     rates[:, Failure.RATE_LIMIT] *= _LIMITS[model]
     rates[:, Failure.SERVER] *= _SERVER[model]
+    # The client of the in-house model checks the fields itself, and asks again.
+    rates[(feature == app.EXTRACT) & (_PROVIDER[model] == "self-hosted"), Failure.SCHEMA] = 0.06
+    if event("new-error-family"):
+        rates[feature == app.AGENT, Failure.REJECTED_TOOL] = 0.08
     if before is not None:
         # What made a call fail has often not passed when it is tried again.
         rates[np.arange(len(model)), before] = 0.15

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from llmops_jobs.demo.replay.application import Feature
 from llmops_jobs.demo.replay.catalogue import Model
+from llmops_jobs.demo.replay.failures import ANSWERED
 
 GATEWAY_FEE: Final = 1.055
 _NO_MODEL: Final[dict[str, Any]] = {
@@ -41,7 +42,8 @@ def fields(
         return {**_NO_MODEL, "modelParameters": {}, "usageDetails": {}, "costDetails": {}}
     managed = bool(model.prices) and model.usage != "gateway"
     inclusive = feature.name == "agent-tools" and model.usage == "openai"
-    if not failure:
+    answered = failure in ANSWERED
+    if answered:
         usage = usage_details(model, tokens, inclusive)
     else:
         # The server counts the tokens of some failed calls itself, and prices them.
@@ -52,7 +54,7 @@ def fields(
     tier = managed and bool(cost)
     ident = f"model-{model.response}"
     return {
-        "model": model.request if failure else model.response,
+        "model": model.response if answered else model.request,
         "internalModelId": ident if managed else "",
         "modelParameters": _parameters(feature, model),
         "usageDetails": usage,

@@ -12,6 +12,7 @@ import numpy as np
 from llmops_jobs.demo.replay import application as app
 from llmops_jobs.demo.replay import money
 from llmops_jobs.demo.replay.catalogue import Model, models_on
+from llmops_jobs.demo.replay.failures import ANSWERED, Failure
 from llmops_jobs.demo.replay.observations import Role
 from llmops_jobs.demo.replay.plan import Plan
 from llmops_jobs.demo.replay.text import errors, tools
@@ -177,7 +178,8 @@ class Rows:
     ) -> str:
         asked = model or self.models[self.plan.requests.model[request]]
         draws = self.writer.who(request)["draws"]
-        number = draws[7] if role in (Role.CHECK, Role.ROOT, Role.AGENT) else draw
+        shared = role not in (Role.CALL, Role.TOOL) or failure == Failure.SCHEMA
+        number = draws[7] if shared else draw
         return errors.message(failure, asked.provider, asked.request, tool, 0, number)
 
     def _metadata(
@@ -201,7 +203,7 @@ class Rows:
         metadata["attributes.gen_ai.operation.name"] = operation
         metadata["attributes.gen_ai.provider.name"] = model.provider
         metadata["attributes.gen_ai.request.model"] = model.request
-        if not failure:
+        if failure in ANSWERED:
             metadata["attributes.gen_ai.response.model"] = model.response
         if finish:
             metadata["attributes.gen_ai.response.finish_reasons"] = [finish]

@@ -62,10 +62,11 @@ _BY_PROVIDER: Final = {"openai": _OPENAI, "anthropic": _ANTHROPIC, "gcp.gemini":
 _TOOL: Final = (
     "ToolError: {tool} failed: connection to orders-db-{n}.internal refused",
     "ToolError: {tool} returned HTTP 404: no record AK-{n:06d}",
-    "TimeoutError: tool {tool} gave no answer within {seconds} s",
+    "TimeoutError: tool {tool} gave no answer within {ms} ms",
 )
-_NULL_TIER: Final = (
-    "ToolResultError: crm_lookup: field 'account_tier' is null, expected string (customer {n})"
+_REJECTED_TOOL: Final = (
+    "ToolDefinitionError: {provider} refused the schema of tool crm_lookup: "
+    "properties.account_tier: unknown type 'tier' (request {hex})"
 )
 _SCHEMA: Final = "ValidationError: 1 validation error for OrderMail: {field}: field required"
 _NOT_JSON: Final = "JSONDecodeError: Expecting ',' delimiter: line 1 column {n} (char {n})"
@@ -87,8 +88,8 @@ def message(failure: int, provider: str, model: str, tool: str, tokens: int, num
     }
     if failure == Failure.TOOL:
         return _TOOL[number % len(_TOOL)].format(**values)
-    if failure == Failure.NULL_TIER:
-        return _NULL_TIER.format(**values)
+    if failure == Failure.REJECTED_TOOL:
+        return _REJECTED_TOOL.format(**values)
     if failure == Failure.SCHEMA:
         return _SCHEMA.format(**values)
     if failure == Failure.NOT_JSON:

@@ -7,6 +7,7 @@ from typing import Any, Final
 import orjson
 
 from llmops_jobs.demo.replay import application as app
+from llmops_jobs.demo.replay.failures import Failure
 from llmops_jobs.demo.replay.observations import Role
 from llmops_jobs.demo.replay.plan import Plan
 from llmops_jobs.demo.replay.quality import Defect
@@ -110,6 +111,9 @@ class Writer:
         draws = self._draws[request]
         if role == Role.CALL:
             asked = self._call_input(request, feature, step, talk)
+            if failure == Failure.SCHEMA:
+                lacking = extraction.extraction(Defect.MISSING_FIELD, draws)[1]
+                return asked, lacking, "stop"
             if failure:
                 return asked, None, ""
             return asked, *self._call_output(request, feature, step, last, talk)
