@@ -18,6 +18,7 @@ from llmops_jobs.forecast.fit import Fit
 from llmops_jobs.forecast.members import WEEK, ahead, responses, run
 from llmops_jobs.forecast.paths import propagate, rare_use, resampled, shocks
 from llmops_jobs.forecast.prepare import Prepared, prepare
+from llmops_jobs.forecast.profile import profile
 from llmops_jobs.forecast.robust import masked_median
 from llmops_jobs.forecast.shifts import Shift, move_older, recent_shift
 
@@ -152,7 +153,7 @@ def _log_paths(
         np.isnan(states.errors).all(axis=1), np.nan, (states.errors * weights).sum(axis=1)
     )
     young = state.prepared.observed < fitting.WITH_ETS
-    spent = 1.0 + WEEK * fitting.profile(state.log)[1] * young
+    spent = 1.0 + WEEK * profile(state.log)[1] * young
     psi = (responses(parameters, horizon) * weights).sum(axis=1)
     deviation = propagate(shocks(errors, spent, names, paths, horizon, seed), psi)
     scale = fitted.scale[np.minimum(np.arange(horizon), len(fitted.scale) - 1)]

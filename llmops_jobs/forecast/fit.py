@@ -7,20 +7,14 @@ the days up to the fit alone, so a backfill repeats it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmops_jobs.forecast.members import (
-    WEEK,
-    Parameters,
-    States,
-    ahead,
-    damping,
-    responses,
-    run,
-)
+from llmops_jobs.forecast.backtest import combination, error_scale, rolling_errors
+from llmops_jobs.forecast.likelihood import maximum_likelihood
+from llmops_jobs.forecast.members import WEEK, Parameters, damping, run
+from llmops_jobs.forecast.profile import profile
 from llmops_jobs.forecast.robust import masked_median, moving
 
 Floats = NDArray[np.float64]
@@ -33,10 +27,6 @@ _SES_ALPHA = 0.2  # where there is too little to choose it
 LONGEST = 62  # days ahead that the back-test reaches; beyond, its last scale holds
 _ORIGINS = 120  # days of the past from which the back-test forecasts
 _TEST_HORIZON = 14
-_NEAR = (-3, -2, -1, 1, 2, 3)  # days around one that make a week
-_WEEKDAY_VARIANCE = 0.25  # of logs, as much as weekdays differ by before there is evidence
-_TURNS = 4
-_SHARPNESS = 2.0  # weights go with (mean squared error) ** -sharpness
 
 _ETS_GRID = np.array(
     [
@@ -74,62 +64,18 @@ def fit(log: Floats, observed: NDArray[np.int64], with_statsmodels: NDArray[np.b
     _choose_ets(log, observed, parameters)
     _choose_ses(log, observed, parameters)
     for series in np.flatnonzero(with_statsmodels & (observed >= WITH_ETS)):
-        _statsmodels_ets(log[:, series], observed[series] >= WITH_TREND, parameters, series)
+        maximum_likelihood(log[:, series], observed[series] >= WITH_TREND, parameters, series)
     states = run(log, parameters, keep=_ORIGINS + LONGEST)
-    errors, known = _rolling_errors(log, states, parameters, _TEST_HORIZON)
-    weights = _weights(errors, known, observed)
-    return Fit(parameters, weights, _scale(log, states, parameters, weights, LONGEST))
+    errors, known = rolling_errors(log, states, parameters, _TEST_HORIZON)
+    weights = combination(errors, known, _allowed(observed))
+    return Fit(parameters, weights, error_scale(log, states, parameters, weights, LONGEST))
 
 
-def profile(log: Floats, weeks: int = 20) -> tuple[Floats, Floats]:
-    """`(7, series)`: deviation of each weekday (day index mod 7) from the running level, shrunk;
-    and `(series,)` the shrinkage.
-
-    Level and profile are fitted in turns, so that the ends of a short history, where the running
-    level sees part of a week only, do not leak into it. The shrinkage is empirical Bayes:
-    between-weekday variance against the noise of a weekday's mean; with less than three weeks it
-    is what that many weeks deserve.
-    """
-    days, series = log.shape
-    window = log[-weeks * WEEK :]
-    first = days - len(window)
-    index = np.arange(first, days) % WEEK
-    known = ~np.isnan(window)
-    filled = np.where(known, window, 0.0)
-    seen = np.stack([known[index == weekday].sum(axis=0) for weekday in range(WEEK)])
-    near = [known] + [_shifted(known, offset) for offset in _NEAR]
-    count = np.maximum(np.sum(near, axis=0), 1)
-    mean = np.zeros((WEEK, series))
-    for _ in range(_TURNS):
-        flat = np.where(known, filled - mean[index], 0.0)
-        level = (flat + sum(_shifted(flat, offset) for offset in _NEAR)) / count
-        off = np.where(known, filled - level, 0.0)
-        mean = np.stack([off[index == weekday].sum(axis=0) for weekday in range(WEEK)])
-        mean /= np.maximum(seen, 1)
-        mean -= mean.mean(axis=0)
-    within = (np.where(known, filled - level - mean[index], 0.0) ** 2).sum(axis=0)
-    total = seen.sum(axis=0)
-    noise = within / np.maximum(total - WEEK, 1)
-    cycles = total / WEEK
-    of_mean = noise / np.maximum(cycles, 0.5)
-    between = np.maximum((mean**2).sum(axis=0) / (WEEK - 1) - of_mean, 0.0)
-    bayes = between / np.maximum(between + of_mean, 1e-12)
-    # A first week that varies more than weekdays do is no profile.
-    spread = ((mean**2).sum(axis=0) + within) / np.maximum(total, 1)
-    few = cycles / (cycles + 0.4) * np.minimum(1.0, _WEEKDAY_VARIANCE / np.maximum(spread, 1e-9))
-    shrink = np.where(cycles >= 3, bayes, np.where(cycles >= 1, few, 0.0))
-    return mean * shrink, shrink
-
-
-def _shifted(values: NDArray[Any], offset: int) -> NDArray[Any]:
-    """Row i holds what was in row i + offset, 0 beyond the ends."""
-    result = np.zeros_like(values)
-    if 0 < abs(offset) < len(values):
-        if offset > 0:
-            result[:-offset] = values[offset:]
-        else:
-            result[-offset:] = values[:offset]
-    return result
+def _allowed(observed: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """`(members, series)`: a short history is left to the weekday SES."""
+    allowed = np.ones((len(MEMBERS), len(observed)), dtype=np.bool_)
+    allowed[[0, 2, 3]] = observed >= WITH_ETS
+    return allowed
 
 
 def started(log: Floats, chosen: Parameters | None = None) -> Parameters:
@@ -229,111 +175,3 @@ def _choose_ses(log: Floats, observed: NDArray[np.int64], parameters: Parameters
         total = np.where(known, cost, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
         best = _SES_GRID[total.argmin(axis=0)]
         parameters.alpha[member] = np.where(observed >= WITH_FITTED_SES, best, _SES_ALPHA)
-
-
-def _statsmodels_ets(
-    log: Floats, with_trend: bool, parameters: Parameters, series: np.intp
-) -> None:
-    """Maximum likelihood by statsmodels, from its own heuristic start; the grid's choice stays
-    where that fails."""
-    import warnings
-
-    from statsmodels.tools.sm_exceptions import ConvergenceWarning
-    from statsmodels.tsa.exponential_smoothing.ets import ETSModel
-
-    known = np.flatnonzero(~np.isnan(log))
-    first = int(known[0])
-    filled = _interpolated(log[first:], parameters.season[0, series], first)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            warnings.simplefilter("ignore", RuntimeWarning)
-            result = ETSModel(
-                filled,
-                error="add",
-                trend="add" if with_trend else None,
-                damped_trend=with_trend,
-                seasonal="add",
-                seasonal_periods=WEEK,
-                initialization_method="heuristic",
-            ).fit(disp=0, maxiter=200)
-    except (ValueError, np.linalg.LinAlgError):
-        return
-    values = [result.alpha, result.beta if with_trend else 0.0, result.gamma]
-    phi = result.phi if with_trend else 0.0
-    if not np.isfinite([*values, phi]).all():
-        return
-    member = 0
-    parameters.alpha[member, series], parameters.beta[member, series] = values[0], values[1]
-    parameters.gamma[member, series], parameters.phi[member, series] = values[2], phi
-
-
-def _interpolated(log: Floats, season: Floats, first: int) -> Floats:
-    """Gaps filled along the deseasonalised course, because ETSModel takes no NaN."""
-    gaps = np.isnan(log)
-    if not gaps.any():
-        return log
-    weekday = season[(first + np.arange(len(log))) % WEEK]
-    flat = log - weekday
-    days = np.arange(len(log))
-    flat[gaps] = np.interp(days[gaps], days[~gaps], flat[~gaps])
-    return flat + weekday
-
-
-def _rolling_errors(
-    log: Floats, states: States, parameters: Parameters, horizon: int
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Errors from every kept day: `(kept, horizon, members, series)`, 0 where unknown."""
-    forecasts = ahead(states, parameters, horizon)
-    kept = len(states.level)
-    target = states.last - kept + 1 + np.arange(kept)[:, None] + np.arange(1, horizon + 1)
-    inside = target <= states.last
-    actual = np.where(inside[:, :, None], log[np.minimum(target, states.last)], np.nan)
-    # A forecast from before the first amount is none.
-    begun = np.maximum.accumulate(~np.isnan(log), axis=0)[states.last - kept + 1 :]
-    known = ~np.isnan(actual) & begun[:, None]
-    errors = np.where(known[:, :, None], actual[:, :, None] - forecasts, 0.0)
-    return errors, known
-
-
-def _weights(errors: Floats, known: NDArray[np.bool_], observed: NDArray[np.int64]) -> Floats:
-    squared = np.minimum(errors**2, 9.0).sum(axis=(0, 1))
-    count = known.sum(axis=(0, 1))
-    mse = squared / np.maximum(count, 1) + 1e-9
-    weights = mse**-_SHARPNESS
-    allowed = np.ones_like(weights, dtype=np.bool_)
-    allowed[0] = observed >= WITH_ETS
-    allowed[2] = observed >= WITH_ETS
-    allowed[3] = observed >= WITH_ETS
-    weights = np.where(allowed, weights, 0.0)
-    result: Floats = weights / weights.sum(axis=0)
-    return result
-
-
-def _scale(
-    log: Floats, states: States, parameters: Parameters, weights: Floats, horizon: int
-) -> Floats:
-    """Per horizon: root mean squared error of the combination in the back-test over the error that
-    its psi-weights imply, shrunk to 1 by the number of origins, within [0.7, 2.5]."""
-    errors, known = _rolling_errors(log, states, parameters, horizon)
-    combined = (errors * weights).sum(axis=2)
-    count = known.sum(axis=0)
-    rmse = np.sqrt((combined**2).sum(axis=0) / np.maximum(count, 1))
-    psi = (responses(parameters, horizon) * weights).sum(axis=1)
-    one = np.maximum(rmse[:1], 1e-9)
-    implied = one * np.sqrt(np.cumsum(psi**2, axis=0))
-    ratio = np.clip(rmse / implied, 0.7, 2.5)
-    # Overlapping forecasts: h-day errors carry about count / h independent looks.
-    looks = count / np.arange(1, horizon + 1)[:, None]
-    trust = looks / (looks + 2.0)
-    ratio = np.where(count > 0, ratio**trust, np.nan)
-    return _carried_forward(ratio)
-
-
-def _carried_forward(ratio: Floats) -> Floats:
-    """Horizons that the past is too short to test get the ratio of the longest one tested."""
-    filled = ratio.copy()
-    filled[0] = np.nan_to_num(filled[0], nan=1.0)
-    for step in range(1, len(filled)):
-        filled[step] = np.where(np.isnan(filled[step]), filled[step - 1], filled[step])
-    return filled

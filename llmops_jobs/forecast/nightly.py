@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +25,9 @@ from llmops_jobs.forecast.history import (
     History,
 )
 from llmops_jobs.forecast.settings import ForecastSettings
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 Floats = NDArray[np.float64]
 
@@ -61,6 +67,16 @@ class Forecaster:
         widen: Mapping[tuple[str, str], float] | None = None,
     ) -> Night | None:
         """The forecast as of a day, None where nothing was ever used up to it."""
+        with _one_thread():
+            return self._night(as_of, horizon, metrics, widen)
+
+    def _night(
+        self,
+        as_of: date,
+        horizon: int,
+        metrics: Sequence[str],
+        widen: Mapping[tuple[str, str], float] | None,
+    ) -> Night | None:
         end = self.history.index(as_of) + 1
         if end <= 0 or not np.nansum(self.history.total[TOKENS][:end]) > 0:
             return None
@@ -96,7 +112,10 @@ class Forecaster:
             amounts = self._amounts(metric, end, {s: then.get(s, columns[s]) for s in new})
             spent = np.nansum(amounts[-_RECENT:], axis=0)
             whole = float(np.nansum(self.history.total[metric][max(0, end - _RECENT) : end]))
-            more = engine.fit(amounts, spent > self.settings.small_share * whole)
+            important = spent > self.settings.small_share * whole
+            if metric in TOKEN_TYPES:  # they follow the tokens; no budget hangs on them
+                important[:] = False
+            more = engine.fit(amounts, important)
             fitted = more if fitted is None else fitted.extend(more)
             known = [*known, *new]
             self._fits = {key: kept for key, kept in self._fits.items() if key[1] >= refit}
@@ -141,6 +160,19 @@ class Forecaster:
                 amounts = self.history.blocks[dimension].amounts[metric]
                 series.append(amounts[begin:end, at].sum(axis=1))
         return np.stack(series, axis=1) if series else np.zeros((end - begin, 0))
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    import scipy.linalg  # noqa: F401  the controller knows only what is loaded by now
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def _one_thread() -> AbstractContextManager[object]:
+    """Small matrices: a second BLAS thread only waits, and other processes have the cores."""
+    return _threads().limit(limits=1, user_api="blas")
 
 
 def _coherent(scopes: Sequence[str], values: Floats) -> dict[str, Floats]:

@@ -81,7 +81,10 @@ class ForecastSettings(Section):
         20, ge=1, description="largest values of each dimension; the others together are (other)"
     )
     small_share: float = Field(
-        0.01, ge=0, lt=1, description="share of spend below which a series takes the cheap path"
+        0.05,
+        ge=0,
+        lt=1,
+        description="share of spend below which ETS is chosen on a grid, without statsmodels",
     )
     anomaly_fdr: float = Field(0.05, gt=0, lt=1, description="false discovery rate of anomalies")
     anomaly_share: float = Field(
