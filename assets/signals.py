@@ -71,7 +71,7 @@ def error_daily(context: dg.AssetExecutionContext, deployment: DeploymentResourc
 
 @daily_asset(
     group="signals",
-    deps=["observations", "scores"],
+    deps=["observations", "scores", "latency_daily"],
     kinds={"duckdb"},
     table="feedback_daily",
     description="Votes of users and of reviewers on the day of what they rate, with intervals, "

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     Tables = Mapping[str, ir.Table]
 
 CELL: Final = ("day", *DIMENSIONS)
-_ROOT: Final = ("environment", "feature", "tenant", "is_evaluation")
+_ROOT: Final = ("environment", "feature", "tenant")
 _ANSWER: Final = ("provider", "model", "prompt_name", "prompt_version")
+_TEXT: Final = (*_ROOT, "provider", "model", "prompt_name")
 ERROR: Final = "ERROR"
 TAILS: Final = pa.schema([("day", pa.date32()), ("trace_id", pa.string())])
 
@@ -36,7 +37,10 @@ def model_calls(t: Tables) -> ir.Table:
     """The day's model calls, with the version of the prompt as text."""
     observations = t["observations"]
     calls = observations.filter(observations.is_model_call)
-    return calls.mutate(prompt_version=_text(calls.prompt_version))
+    return calls.mutate(
+        **{name: calls[name].fill_null("") for name in _TEXT},
+        prompt_version=_text(calls.prompt_version),
+    )
 
 
 def whole_traces(
@@ -54,7 +58,7 @@ def traces(o: ir.Table, **measures: Callable[[ir.Table], Any]) -> ir.Table:
 
     o = o.mutate(prompt_version=_text(o.prompt_version))
     first = ibis.struct({"not_root": ~o.is_root, "start": o.start_time, "id": o.observation_id})
-    root = ibis.struct({name: o[name] for name in _ROOT}).argmin(first)
+    root = ibis.struct({name: o[name] for name in (*_ROOT, "is_evaluation")}).argmin(first)
     good = (~o.is_evaluation).cast("int8") * 4 + (o.level != ERROR).cast("int8") * 2
     last = ibis.struct(
         {
@@ -75,10 +79,35 @@ def traces(o: ir.Table, **measures: Callable[[ir.Table], Any]) -> ir.Table:
         **{name: measure(o) for name, measure in measures.items()},
     )
     return grouped.mutate(
-        **{name: grouped.root[name] for name in _ROOT},
+        **{name: grouped.root[name].fill_null("") for name in _ROOT},
+        is_evaluation=grouped.root["is_evaluation"],
         **{name: grouped.answer[name].fill_null("") for name in _ANSWER},
         first_token=grouped.answer["first_token"],
     ).drop("root", "answer")
+
+
+def stacked(**parts: ir.Table) -> ir.Table:
+    """Several results as one, so that what they share is computed once: `part` names the result of
+    a row, and columns that a result does not have are null. `unstacked` takes them apart."""
+    import ibis
+
+    kinds = {name: part[name].type() for part in parts.values() for name in part.columns}
+    rows = [
+        part.select(
+            **{
+                name: part[name] if name in part.columns else ibis.literal(None, kind)
+                for name, kind in sorted(kinds.items())
+            },
+            part=ibis.literal(name),
+        )
+        for name, part in parts.items()
+    ]
+    return ibis.union(*rows, distinct=False)
+
+
+def unstacked(rows: pa.Table, part: str, *columns: str) -> pa.Table:
+    """One result of `stacked`."""
+    return rows.filter(pc.equal(rows["part"], part)).select(list(columns))
 
 
 def tails(engine: Engine, lake: Lake, project: str, days: Sequence[date]) -> pa.Table:

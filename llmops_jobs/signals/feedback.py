@@ -23,7 +23,7 @@ import sqlalchemy as sa
 
 from llmops_jobs.dimensions import DIMENSIONS
 from llmops_jobs.signals import intervals, votes
-from llmops_jobs.signals.cells import CELL, ERROR, model_calls, tails, traces, whole_traces
+from llmops_jobs.signals.cells import CELL, model_calls, traces
 from llmops_jobs.signals.settings import FeedbackSettings
 from llmops_jobs.signals.shrinkage import shrink
 from llmops_jobs.store.tables import TABLES
@@ -43,11 +43,10 @@ _RATED: Final = pa.schema([("trace_id", pa.string())])
 @dataclass(frozen=True)
 class Given:
     """What was given on some days: rows of feedback_given (with `day` and `given_day`), rows of
-    feedback_label_daily and of trace_daily, and the number of scores whose trace is unknown."""
+    feedback_label_daily, and the number of scores whose trace is unknown."""
 
     votes: pd.DataFrame
     labels: pd.DataFrame
-    traces: pd.DataFrame
     unmatched: dict[date, int]
 
 
@@ -64,12 +63,9 @@ def measure(
     known = age.between(0, settings.lookback_days)
     lost = joined[~known].groupby("given_day").size()
     joined = joined[known]
-    extra = {"tails": tails(engine, lake, project, days)}
-    counted = engine.run(_trace_counts, lake, project, days, extra).to_pandas()
     return Given(
         votes=_given(joined),
         labels=_labels(joined),
-        traces=counted,
         unmatched={day: int(lost.get(day, 0)) for day in days},
     )
 
@@ -167,15 +163,6 @@ def _rated_traces(t: Tables) -> ir.Table:
 def _rated_calls(t: Tables) -> ir.Table:
     calls = model_calls(t).semi_join(t["rated"], "trace_id")
     return calls.select("trace_id", *CELL, rated_call=calls.observation_id)
-
-
-def _trace_counts(t: Tables) -> ir.Table:
-    rows = whole_traces(
-        t,
-        good=lambda o: (o.is_model_call & (o.level != ERROR)).any(),
-        bad=lambda o: (o.is_model_call & (o.level == ERROR)).any(),
-    )
-    return rows.group_by(list(CELL)).agg(traces=rows.count(), failed=(rows.bad & ~rows.good).sum())
 
 
 def _given(joined: pd.DataFrame) -> pd.DataFrame:

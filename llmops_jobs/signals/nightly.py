@@ -41,9 +41,12 @@ def write_outcomes(home: Deployment, project: str, days: Sequence[date]) -> Told
 def write_latency(home: Deployment, project: str, days: Sequence[date]) -> Told:
     error = home.settings.signals.histogram_error
     measured = latency.measure(home.engine, home.lake, project, days, error)
-    for day, rows, buckets in _by_day(days, measured.daily, measured.buckets):
+    for day, rows, buckets, traces in _by_day(
+        days, measured.daily, measured.buckets, measured.traces
+    ):
         home.database.replace_day("latency_daily", project, day, rows)
         home.database.replace_day("latency_histogram", project, day, buckets)
+        home.database.replace_day("trace_daily", project, day, traces)
         yield day, {"dagster/row_count": len(rows), "buckets": len(buckets), **_headline(buckets)}
 
 
@@ -73,9 +76,8 @@ def write_feedback(home: Deployment, project: str, days: Sequence[date]) -> Told
     settings = home.settings.signals.feedback
     before = feedback.rated_days(home.database, project, days)
     given = feedback.measure(home.engine, home.lake, project, days, settings)
-    for day, labels, traces in _by_day(days, given.labels, given.traces):
+    for day, labels in _by_day(days, given.labels):
         home.database.replace_day("feedback_label_daily", project, day, labels)
-        home.database.replace_day("trace_daily", project, day, traces)
         window = {"project_id": project, "given_day": day}
         home.database.replace(
             "feedback_given", window, given.votes[given.votes["given_day"] == day]

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from llmops_jobs.dimensions import DIMENSIONS
 from llmops_jobs.signals import intervals, votes
-from llmops_jobs.signals.cells import CELL, ERROR, tails, whole_traces
+from llmops_jobs.signals.cells import CELL, ERROR, stacked, tails, unstacked, whole_traces
 from llmops_jobs.signals.settings import FeedbackSettings
 from llmops_jobs.store.tables import TABLES
 
@@ -39,7 +40,12 @@ if TYPE_CHECKING:
     from llmops_jobs.store import Database
 
 UNITS: Final = ("successful_request", "positive_feedback", "passed_evaluation", "session")
-_KEY: Final = ["day", "trace_id", "observation_id"]
+TOTAL: Final = "total"
+SCOPES: Final = (TOTAL, *DIMENSIONS)
+_SUMS: Final = (
+    "n", "cost_usd", "cost_2", "ok", "ok_2", "ok_cost", "votes", "votes_2", "votes_cost",
+    "passes", "passes_2", "passes_cost",
+)  # fmt: skip
 _COLUMNS: Final = ["day", "scope", "unit", "n", "cost_usd", "usd_per_unit", "low", "high"]
 # Units of traces, where they are not in the lake: votes and passed evaluations.
 _MARKS: Final = pa.schema(
@@ -65,116 +71,130 @@ def measure(
         "tails": tails(engine, lake, project, days),
         "marks": _marks(lake, database, project, days, settings),
     }
-    cells = engine.run(_cells, lake, project, days, extra).to_pandas()
-    sessions = engine.run(_sessions, lake, project, days, extra).to_pandas()
+    found = engine.run(_sums, lake, project, days, extra)
+    cells = unstacked(found, "cells", "cell", *CELL, *_SUMS).to_pandas()
+    sessions = unstacked(found, "sessions", "cell", "session_id", "cost_usd")
+    # In doubles, and by number: a session's cost is only summed and squared.
+    by_session = pd.DataFrame(
+        {
+            "cell": sessions["cell"].to_numpy(),
+            "session": pc.dictionary_encode(sessions["session_id"]).combine_chunks().indices,
+            "cost": sessions["cost_usd"].cast(pa.float64()).to_numpy(),
+        }
+    )
     rows = [
         *_of_traces(cells, "successful_request", "ok"),
         *_of_traces(cells, "positive_feedback", "votes"),
         *_of_traces(cells, "passed_evaluation", "passes"),
-        *_of_sessions(sessions),
+        *_of_sessions(cells, by_session),
     ]
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=_COLUMNS)
 
 
-def _cells(t: Tables) -> ir.Table:
-    """Sums over the traces of each cell: of cost, of each unit, of squares and of products."""
-    rows = _traces(t).left_join(t["marks"], ["day", "trace_id"])
-    rows = rows.mutate(votes=rows.votes.fill_null(0.0), passes=rows.passes.fill_null(0.0))
-    cost = rows.cost_usd.cast("float64")
-    sums = {"n": rows.count(), "cost_usd": rows.cost_usd.sum(), "cost_2": (cost * cost).sum()}
+def _sums(t: Tables) -> ir.Table:
+    """`cells`: sums over the traces of each cell, of cost, of each unit, of squares and products;
+    `sessions`: the cost of each session in each cell, by the cell's number."""
+    import ibis
+
+    rows = _traces(t)
+    cells = rows.select(*CELL).distinct()
+    cells = cells.mutate(cell=ibis.row_number().over(order_by=[cells[name] for name in CELL]))
+    keyed = rows.inner_join(cells, list(CELL)).select(
+        "cell", "session_id", "cost_usd", "ok", "votes", "passes"
+    )
+    cost = keyed.cost_usd.cast("float64")
+    sums = {"n": keyed.count(), "cost_usd": keyed.cost_usd.sum(), "cost_2": (cost * cost).sum()}
     for unit in ("ok", "votes", "passes"):
         sums |= {
-            unit: rows[unit].sum().cast("float64"),
-            f"{unit}_2": (rows[unit] * rows[unit]).sum().cast("float64"),
-            f"{unit}_cost": (rows[unit] * cost).sum(),
+            unit: keyed[unit].sum().cast("float64"),
+            f"{unit}_2": (keyed[unit] * keyed[unit]).sum().cast("float64"),
+            f"{unit}_cost": (keyed[unit] * cost).sum(),
         }
-    return rows.group_by(list(CELL)).agg(**sums)
-
-
-def _sessions(t: Tables) -> ir.Table:
-    rows = _traces(t)
-    rows = rows.filter(rows.session_id != "")
-    return rows.group_by([*CELL, "session_id"]).agg(cost_usd=rows.cost_usd.sum())
-
-
-def _traces(t: Tables) -> ir.Table:
-    cost = t["costs"].select(*_KEY, "cost_usd")
-    o = t["observations"].left_join(cost, _KEY)
-    return whole_traces(
-        t,
-        o,
-        session_id=lambda rows: rows.session_id.max(),
-        cost_usd=lambda rows: rows.cost_usd.sum().fill_null(Decimal(0)),
-        ok=lambda rows: (rows.is_model_call & (rows.level != ERROR)).sum(),
+    in_session = keyed.filter(keyed.session_id != "")
+    return stacked(
+        cells=keyed.group_by("cell").agg(**sums).inner_join(cells, "cell"),
+        sessions=in_session.group_by(["cell", "session_id"]).agg(
+            cost_usd=in_session.cost_usd.sum()
+        ),
     )
 
 
-def scopes(rows: pd.DataFrame) -> Iterator[tuple[str | None, pd.DataFrame]]:
-    """The rows of each kind of scope: `total` (None), each dimension, evaluation overhead."""
-    product = rows[~rows["is_evaluation"]]
-    yield None, product
-    for name in DIMENSIONS:
-        if name == "is_evaluation":
-            yield name, rows[rows["is_evaluation"]]
-        else:
-            yield name, product[product[name] != ""]
+def _traces(t: Tables) -> ir.Table:
+    costs, marks = t["costs"], t["marks"]
+    cost = costs.group_by(day_=costs.day, trace_=costs.trace_id).agg(cost_usd=costs.cost_usd.sum())
+    rows = whole_traces(
+        t,
+        session_id=lambda o: o.session_id.max(),
+        ok=lambda o: (o.is_model_call & (o.level != ERROR)).sum(),
+    )
+    rows = rows.left_join(cost, [rows.day == cost.day_, rows.trace_id == cost.trace_])
+    rows = rows.left_join(marks, ["day", "trace_id"])
+    return rows.mutate(
+        cost_usd=rows.cost_usd.fill_null(Decimal(0)),
+        votes=rows.votes.fill_null(0.0),
+        passes=rows.passes.fill_null(0.0),
+    )
+
+
+def _inside(rows: pd.DataFrame, kind: str) -> pd.Series:
+    """Which rows a kind of scope is about."""
+    if kind == "is_evaluation":
+        return rows["is_evaluation"]
+    if kind == TOTAL:
+        return ~rows["is_evaluation"]
+    return ~rows["is_evaluation"] & (rows[kind] != "")
+
+
+def _scope(rows: pd.DataFrame, kind: str) -> pd.Series | str:
+    """The scope's name for each row."""
+    if kind == TOTAL:
+        return TOTAL
+    if kind == "is_evaluation":
+        return "is_evaluation=true"
+    if kind == "prompt_version":
+        return "prompt_version=" + rows["prompt_name"] + "@" + rows["prompt_version"]
+    return f"{kind}=" + rows[kind]
 
 
 def _of_traces(cells: pd.DataFrame, unit: str, column: str) -> Iterator[pd.DataFrame]:
     used = ["n", "cost_usd", "cost_2", column, f"{column}_2", f"{column}_cost"]
-    for name, rows in scopes(cells):
-        if rows.empty:
-            continue
-        sums = rows.groupby(_scope(rows, name))[used].sum().reset_index()
+    for kind in SCOPES:
+        rows = cells[_inside(cells, kind)]
+        rows = rows[["day", *used]].assign(scope=_scope(rows, kind))
+        sums = rows.groupby(["day", "scope"], as_index=False)[used].sum()
         sums = sums[sums[column] > 0]
-        yield _result(
-            sums,
-            unit,
-            sums[column].to_numpy(float),
-            sums["n"],
-            sums["cost_2"],
-            sums[f"{column}_2"],
-            sums[f"{column}_cost"],
-        )
+        if len(sums):
+            units, squares, products = (sums[c] for c in used[3:])
+            yield _result(sums, unit, units.to_numpy(float), squares, products)
 
 
-def _of_sessions(sessions: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    for name, rows in scopes(sessions):
-        if rows.empty:
+def _of_sessions(cells: pd.DataFrame, sessions: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Sessions are counted once a scope, whatever the number of its cells they are in."""
+    for kind in SCOPES:
+        inside = cells[_inside(cells, kind)]
+        scopes = inside[["day"]].assign(scope=_scope(inside, kind))
+        code = scopes.groupby(["day", "scope"]).ngroup().set_axis(inside["cell"])
+        mine = sessions.assign(code=sessions["cell"].map(code)).dropna(subset="code")
+        cost = mine.groupby(["code", "session"])["cost"].sum().reset_index()
+        cost = cost.assign(n=1, cost_2=cost["cost"] ** 2)
+        sums = cost.groupby("code")[["n", "cost", "cost_2"]].sum()
+        if sums.empty:
             continue
-        each = rows.groupby([*_scope(rows, name), "session_id"])["cost_usd"].sum().reset_index()
-        cost = each["cost_usd"].astype(float)
-        each = each.assign(n=1, cost_2=cost**2, cost=cost)
-        sums = (
-            each.groupby(["day", "scope"])[["n", "cost_usd", "cost_2", "cost"]].sum().reset_index()
-        )
+        names = scopes.set_index(code.to_numpy()).drop_duplicates()
+        sums = names.loc[sums.index].join(sums).rename(columns={"cost": "cost_usd"})
         n = sums["n"].to_numpy(float)
-        yield _result(sums, "session", n, n, sums["cost_2"], n, sums["cost"])
-
-
-def _scope(rows: pd.DataFrame, dimension: str | None) -> list[pd.Series]:
-    if dimension is None:
-        text = pd.Series("total", index=rows.index)
-    elif dimension == "is_evaluation":
-        text = pd.Series("is_evaluation=true", index=rows.index)
-    elif dimension == "prompt_version":
-        text = "prompt_version=" + rows["prompt_name"] + "@" + rows["prompt_version"]
-    else:
-        text = dimension + "=" + rows[dimension].astype(str)
-    return [rows["day"], text.rename("scope")]
+        yield _result(sums, "session", n, n, sums["cost_usd"])
 
 
 def _result(
     sums: pd.DataFrame,
     unit: str,
     units: np.ndarray,
-    n: pd.Series | np.ndarray,
-    cost_2: pd.Series,
     units_2: pd.Series | np.ndarray,
     product: pd.Series,
 ) -> pd.DataFrame:
     cost = sums["cost_usd"].astype(float).to_numpy()
-    low, high = intervals.ratio(cost, units, n, cost_2, units_2, product)
+    low, high = intervals.ratio(cost, units, sums["n"], sums["cost_2"], units_2, product)
     return pd.DataFrame(
         {
             "day": sums["day"].to_numpy(),
