@@ -52,8 +52,8 @@ _OTHER: Final = {
     "{seconds})",
     Failure.TIMEOUT: "httpx.ReadTimeout: timed out waiting for {provider} after {seconds} s",
     Failure.SERVER: "HTTPStatusError: 502 Bad Gateway from {provider}, upstream pod-{hex} reset",
-    Failure.CONTEXT_LENGTH: "HTTPStatusError: 400 Bad Request: prompt has {used} tokens, model "
-    "{model} takes at most {limit}",
+    Failure.CONTEXT_LENGTH: "HTTPStatusError: 400 Bad Request: reduce the length of the messages, "
+    "{model} takes {limit} tokens and got {used}",
     Failure.CONTENT_FILTER: "HTTPStatusError: 400 Bad Request: content moderation refused input",
     Failure.AUTH: "HTTPStatusError: 401 Unauthorized for {provider}",
     Failure.BAD_REQUEST: "HTTPStatusError: 422 Unprocessable Entity: field required: messages.{n}",
