@@ -19,12 +19,12 @@ from llmops_jobs.resources import DeploymentResource
 )
 def spend_forecast(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
     from llmops_jobs.forecast.runs import spend_forecasts, summary
+    from llmops_jobs.ledger.book import load_book
 
     home, nights = _window(context, deployment)
+    options = (home.settings.forecast, home.settings.budgets, load_book(home.settings.ledger))
     for project in home.projects():
-        rows = spend_forecasts(
-            home.database, project.id, nights, home.settings.forecast, home.settings.budgets
-        )
+        rows = spend_forecasts(home.database, project.id, nights, *options)
         for as_of, daily, periods in rows:
             home.database.replace_day("spend_forecast", project.id, as_of, daily)
             home.database.replace_day("period_forecast", project.id, as_of, periods)
@@ -40,12 +40,12 @@ def spend_forecast(context: dg.AssetExecutionContext, deployment: DeploymentReso
 )
 def budget_status(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
     from llmops_jobs.forecast.runs import budget_statuses
+    from llmops_jobs.ledger.book import load_book
 
     home, nights = _window(context, deployment)
+    options = (home.settings.forecast, home.settings.budgets, load_book(home.settings.ledger))
     for project in home.projects():
-        statuses = budget_statuses(
-            home.database, project.id, nights, home.settings.forecast, home.settings.budgets
-        )
+        statuses = budget_statuses(home.database, project.id, nights, *options)
         for as_of, rows in statuses:
             home.database.replace_day("budget_status", project.id, as_of, rows)
             at_risk = int(rows["status"].isin(["at_risk", "over"]).sum()) if len(rows) else 0

@@ -24,6 +24,7 @@ from llmops_jobs.forecast.history import (
     TOTAL,
     History,
 )
+from llmops_jobs.forecast.prices import PriceChanges
 from llmops_jobs.forecast.settings import ForecastSettings
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Forecaster:
     history: History
     settings: ForecastSettings
     extra_scopes: Collection[str] = ()
+    prices: PriceChanges | None = None  # known changes of price, past and to come
     _fits: dict[tuple[str, date], tuple[list[str], engine.Fit]] = field(default_factory=dict)
 
     def night(
@@ -95,6 +97,7 @@ class Forecaster:
                 widen=np.array([night.widened.get((metric, scope), 1.0) for scope in scopes]),
                 paths=self.settings.paths,
             )
+            self._reprice(metric, columns, result.values, end, horizon)
             night.method.update(
                 ((metric, scope), how) for scope, how in zip(scopes, result.method, strict=True)
             )
@@ -122,6 +125,28 @@ class Forecaster:
             self._fits[metric, refit] = (known, fitted)
         position = {scope: at for at, scope in enumerate(known)}
         return fitted.select(np.array([position[scope] for scope in columns]))
+
+    def _reprice(
+        self, metric: str, columns: _Columns, values: Floats, end: int, horizon: int
+    ) -> None:
+        """Scales paths at tonight's prices to the prices of their days, in place."""
+        if metric != COST or self.prices is None:
+            return
+        for number, (scope, (dimension, at)) in enumerate(columns.items()):
+            if scope != EVALUATION:
+                amounts = self._cost(scope, dimension, at, end)
+                ratio = self.prices.ahead(amounts, dimension, at, end, horizon)
+                values[number] *= ratio
+
+    def _cost(self, scope: str, dimension: str, at: list[int], end: int) -> Floats:
+        """Daily cost of a product scope up to row `end`, at the prices of its last day."""
+        if scope == TOTAL:
+            amounts = self.history.total[COST][:end]
+        else:
+            amounts = self.history.blocks[dimension].amounts[COST][:end, at].sum(axis=1)
+        if self.prices is None:
+            return amounts
+        return self.prices.restated(amounts, dimension, at, end)
 
     def _columns(self, metric: str, end: int) -> _Columns:
         """The scopes forecast with the days before row `end`; types of token by model only."""
@@ -152,10 +177,12 @@ class Forecaster:
         begin += -begin % 7
         series = []
         for scope, (dimension, at) in columns.items():
-            if scope == TOTAL:
-                series.append(self.history.total[metric][begin:end])
-            elif scope == EVALUATION:
+            if scope == EVALUATION:
                 series.append(self.history.evaluation[metric][begin:end])
+            elif metric == COST:
+                series.append(self._cost(scope, dimension, at, end)[begin:])
+            elif scope == TOTAL:
+                series.append(self.history.total[metric][begin:end])
             else:
                 amounts = self.history.blocks[dimension].amounts[metric]
                 series.append(amounts[begin:end, at].sum(axis=1))

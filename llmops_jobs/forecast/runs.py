@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -15,12 +15,14 @@ from llmops_jobs.forecast.frames import daily_rows, period_rows
 from llmops_jobs.forecast.history import COST, SCOPED, History, read_history
 from llmops_jobs.forecast.nightly import Forecaster, Night
 from llmops_jobs.forecast.periods import horizon_end, period_of
+from llmops_jobs.forecast.prices import price_changes
 from llmops_jobs.forecast.scorecard import score_cards
 from llmops_jobs.forecast.settings import Budget, ForecastSettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from llmops_jobs.ledger.book import PriceBook
     from llmops_jobs.store import Database
 
 _SLACK = 14  # days read beyond the window: a week for the refit day, a week for alignment
@@ -44,6 +46,20 @@ def _dimensions(budgets: Sequence[Budget]) -> list[str]:
     return [*SCOPED, *sorted(wanted - set(SCOPED) - {"total", "is_evaluation"})]
 
 
+def open_forecaster(
+    database: Database,
+    project: str,
+    nights: Sequence[date],
+    settings: ForecastSettings,
+    budgets: Sequence[Budget] = (),
+    book: PriceBook | None = None,
+) -> Forecaster:
+    history = open_history(database, project, nights, settings, budgets)
+    last = max(as_of + timedelta(days=horizon(as_of, budgets)) for as_of in nights)
+    prices = price_changes(database, history, book, last) if book is not None else None
+    return Forecaster(history, settings, budgeting.scopes(budgets), prices)
+
+
 def horizon(as_of: date, budgets: Sequence[Budget]) -> int:
     """Days ahead: to the end of next month, or of the longest budget period if that is later."""
     ends = [horizon_end(as_of)]
@@ -57,12 +73,16 @@ def spend_forecasts(
     nights: Sequence[date],
     settings: ForecastSettings,
     budgets: Sequence[Budget] = (),
+    book: PriceBook | None = None,
 ) -> Iterator[tuple[date, pd.DataFrame, pd.DataFrame]]:
-    """(as_of, rows of `spend_forecast`, rows of `period_forecast`), nights in order."""
+    """(as_of, rows of `spend_forecast`, rows of `period_forecast`), nights in order.
+
+    Without a price book every price is taken to stay what it was.
+    """
     import pandas as pd
 
-    history = open_history(database, project, nights, settings, budgets)
-    forecaster = Forecaster(history, settings, budgeting.scopes(budgets))
+    forecaster = open_forecaster(database, project, nights, settings, budgets, book)
+    history = forecaster.history
     calibration = Calibration(database, history, min(nights))
     for as_of in sorted(nights):
         factors = calibration.factors(as_of)
@@ -81,6 +101,7 @@ def budget_statuses(
     nights: Sequence[date],
     settings: ForecastSettings,
     budgets: Sequence[Budget],
+    book: PriceBook | None = None,
 ) -> Iterator[tuple[date, pd.DataFrame]]:
     """(as_of, rows of `budget_status`), nights in order. Forecasts cost again, from the same
     seed: the same paths as the stored forecast's, which keeps their quantiles only."""
@@ -89,8 +110,8 @@ def budget_statuses(
     if not budgets:
         yield from ((as_of, pd.DataFrame()) for as_of in sorted(nights))
         return
-    history = open_history(database, project, nights, settings, budgets)
-    forecaster = Forecaster(history, settings, budgeting.scopes(budgets))
+    forecaster = open_forecaster(database, project, nights, settings, budgets, book)
+    history = forecaster.history
     for as_of in sorted(nights):
         widen = _stored_factors(database, project, as_of)
         night: Night | None = forecaster.night(
