@@ -15,7 +15,7 @@ from llmops_jobs.langfuse.raw import RAW_OBSERVATIONS, RAW_SCORES, Batch
 if TYPE_CHECKING:
     import duckdb
 
-_BATCH: Final = 50_000
+_BATCH: Final = 20_000
 # Column of the export -> ours, where the names differ.
 _OBSERVATION_NAMES: Final = {
     "id": "observation_id",

@@ -5,8 +5,9 @@ turn into a wrong answer.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -71,10 +72,15 @@ def content_of(
 ) -> tuple[int, str]:
     """(rows, content hash) of what `land` would land."""
     digest, count = hashlib.blake2b(digest_size=16), 0
-    for part in gathered.parts():
+
+    def finished(part: pa.Table) -> pa.Table:
+        nonlocal count
         rows, _ = finish(part)
-        _digest(digest, rows)
+        digest_rows(digest, rows)
         count += rows.num_rows
+        return rows
+
+    gathered.apply(finished)
     return count, digest.hexdigest()
 
 
@@ -94,41 +100,28 @@ def land(
     due = min(first or datetime.now(UTC), days.end_of(landed.day) + DUE)
     digest = hashlib.blake2b(digest_size=16)
 
-    def finished() -> Iterator[pa.Table]:
-        for part in gathered.parts():
-            rows, duplicates = finish(part)
-            landed.duplicates += duplicates
-            landed.rows += rows.num_rows
-            landed.late_rows += _count(pc.greater(rows["created_at"], pa.scalar(due, _TIME)))
-            if "usage_issue" in rows.column_names:
-                landed.doubtful += _count(pc.not_equal(rows["usage_issue"], ""))
-            _digest(digest, rows)
-            yield rows
+    def finished(part: pa.Table) -> pa.Table:
+        rows, duplicates = finish(part)
+        landed.duplicates += duplicates
+        landed.rows += rows.num_rows
+        landed.late_rows += _count(pc.greater(rows["created_at"], pa.scalar(due, _TIME)))
+        if "usage_issue" in rows.column_names:
+            landed.doubtful += _count(pc.not_equal(rows["usage_issue"], ""))
+        digest_rows(digest, rows)
+        return rows
 
-    old_hash = before["content_hash"].iloc[0] if len(before) else ""
-    single = _single(finished())
-    if isinstance(single, pa.Table):
-        landed.changed = digest.hexdigest() != old_hash
-        if landed.changed:
-            _record(database, landed, "", before, now)
-            lake.replace_day(landed.source, landed.project, landed.day, single)
-    else:
-        landed.changed = True
+    gathered.apply(finished)
+    landed.changed = digest.hexdigest() != (before["content_hash"].iloc[0] if len(before) else "")
+    if landed.changed:
+        # No hash while the lake is written: a crash leaves nothing that could pass for unchanged.
         _record(database, landed, "", before, now)
-        lake.replace_day(landed.source, landed.project, landed.day, single)
+        parts = list(itertools.islice(gathered.parts(), 2))
+        rows = parts[0] if len(parts) == 1 else gathered.parts()
+        lake.replace_day(landed.source, landed.project, landed.day, rows)
     landed.seconds += time.perf_counter() - started
-    # Last: a crash before this leaves no hash, and so nothing that could pass for unchanged.
     _record(database, landed, digest.hexdigest(), before, now)
     quarantine(database, landed)
     return landed
-
-
-def _single(parts: Iterator[pa.Table]) -> pa.Table | Iterable[pa.Table]:
-    """The only part, or all of them as they come."""
-    import itertools
-
-    head = list(itertools.islice(parts, 2))
-    return head[0] if len(head) == 1 else itertools.chain(head, parts)
 
 
 _TIME = pa.timestamp("us", tz="UTC")
@@ -138,9 +131,9 @@ def _count(mask: pa.ChunkedArray) -> int:
     return int(pc.sum(mask).as_py() or 0)
 
 
-def _digest(digest: Any, rows: pa.Table) -> None:
-    """Adds rows in their order. Equal values give equal bytes however the columns are chunked:
-    what lies under a null is overwritten, and each column is written anew without offsets."""
+def digest_rows(digest: Any, rows: pa.Table) -> None:
+    """Adds rows in their order to a hash. Equal values give equal bytes however the columns are
+    chunked: what lies under a null is overwritten, and each column is written anew."""
     kept = [name for name in rows.column_names if name not in _RESTLESS]
     columns = {}
     for name in kept:

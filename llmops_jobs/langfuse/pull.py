@@ -31,7 +31,7 @@ from llmops_jobs.langfuse.sources import open_source
 
 log = logging.getLogger(__name__)
 
-CHUNK = 20_000
+CHUNK = 10_000
 A = TypeVar("A")
 B = TypeVar("B")
 Rows = Callable[[pa.Table, date], tuple[pa.Table, list[Reject]]]

@@ -34,6 +34,9 @@ DRAFT: Final = pa.schema(
     [field for field in schema.OBSERVATIONS if field.name not in schema.PARTITION]
 )
 
+#: Where our own judge traces its calls: Langfuse keeps names that start with `langfuse` to itself.
+JUDGE_ENVIRONMENT: Final = "llmops-evaluation"
+
 
 class Normaliser:
     """Turns raw rows of a project into lake rows, by the project's dimension rules."""
@@ -156,9 +159,10 @@ class Normaliser:
 
 
 def is_evaluation(environment: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Whether an environment is one of Langfuse's own: judges and experiments, not the product."""
+    """Whether an environment is one of judges and experiments, Langfuse's or ours, not the
+    product's."""
     own = pc.starts_with(environment, "langfuse-")
-    return pc.or_(own, pc.equal(environment, "sdk-experiment"))
+    return pc.or_(own, pc.is_in(environment, pa.array(["sdk-experiment", JUDGE_ENVIRONMENT])))
 
 
 def clip(values: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
