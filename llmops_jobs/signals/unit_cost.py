@@ -39,14 +39,17 @@ if TYPE_CHECKING:
     from llmops_jobs.signals.cells import Tables
     from llmops_jobs.store import Database
 
-UNITS: Final = ("successful_request", "positive_feedback", "passed_evaluation", "session")
 TOTAL: Final = "total"
 SCOPES: Final = (TOTAL, *DIMENSIONS)
+_COUNTED: Final = {
+    "successful_request": "ok",
+    "positive_feedback": "votes",
+    "passed_evaluation": "passes",
+}
 _SUMS: Final = (
     "n", "cost_usd", "cost_2", "ok", "ok_2", "ok_cost", "votes", "votes_2", "votes_cost",
     "passes", "passes_2", "passes_cost",
 )  # fmt: skip
-_COLUMNS: Final = ["day", "scope", "unit", "n", "cost_usd", "usd_per_unit", "low", "high"]
 # Units of traces, where they are not in the lake: votes and passed evaluations.
 _MARKS: Final = pa.schema(
     [
@@ -83,12 +86,10 @@ def measure(
         }
     )
     rows = [
-        *_of_traces(cells, "successful_request", "ok"),
-        *_of_traces(cells, "positive_feedback", "votes"),
-        *_of_traces(cells, "passed_evaluation", "passes"),
+        *_of_traces(cells),
         *_of_sessions(cells, by_session),
     ]
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=_COLUMNS)
+    return pd.concat(rows, ignore_index=True)
 
 
 def _sums(t: Tables) -> ir.Table:
@@ -156,16 +157,16 @@ def _scope(rows: pd.DataFrame, kind: str) -> pd.Series | str:
     return f"{kind}=" + rows[kind]
 
 
-def _of_traces(cells: pd.DataFrame, unit: str, column: str) -> Iterator[pd.DataFrame]:
-    used = ["n", "cost_usd", "cost_2", column, f"{column}_2", f"{column}_cost"]
+def _of_traces(cells: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    parts = []
     for kind in SCOPES:
         rows = cells[_inside(cells, kind)]
-        rows = rows[["day", *used]].assign(scope=_scope(rows, kind))
-        sums = rows.groupby(["day", "scope"], as_index=False)[used].sum()
-        sums = sums[sums[column] > 0]
-        if len(sums):
-            units, squares, products = (sums[c] for c in used[3:])
-            yield _result(sums, unit, units.to_numpy(float), squares, products)
+        parts.append(rows[["day", *_SUMS]].assign(scope=_scope(rows, kind)))
+    every = pd.concat(parts).groupby(["day", "scope"], as_index=False)[list(_SUMS)].sum()
+    for unit, column in _COUNTED.items():
+        sums = every[every[column] > 0]
+        units = sums[column].to_numpy(float)
+        yield _result(sums, unit, units, sums[f"{column}_2"], sums[f"{column}_cost"])
 
 
 def _of_sessions(cells: pd.DataFrame, sessions: pd.DataFrame) -> Iterator[pd.DataFrame]:

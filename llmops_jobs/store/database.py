@@ -142,12 +142,12 @@ def _insert_fast(
     columns: dict[str, Iterable[Any]] = {}
     for column in target.c:
         convert = column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
-        if column.name in rows.columns:
-            values = _python_values(rows[column.name])
-            columns[column.name] = [convert(v) for v in values] if convert else values
-        elif column.name in window:
+        if column.name in window:
             value = window[column.name]
             columns[column.name] = itertools.repeat(convert(value) if convert else value)
+        elif column.name in rows.columns:
+            values = _python_values(rows[column.name])
+            columns[column.name] = [convert(v) for v in values] if convert else values
         elif column.default is not None and column.default.is_scalar:
             columns[column.name] = itertools.repeat(column.default.arg)  # type: ignore[attr-defined]
     names = ", ".join(connection.dialect.identifier_preparer.quote(name) for name in columns)
@@ -161,7 +161,7 @@ def _insert_fast(
 
 def _python_values(column: pd.Series) -> Sequence[Any]:
     values = column.astype(object)
-    return values.where(column.notna(), None).tolist()
+    return (values.where(column.notna(), None) if column.hasnans else values).tolist()
 
 
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:
