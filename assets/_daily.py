@@ -68,6 +68,24 @@ def each_day(
     progress.tell(asset, len(keys), len(keys))
 
 
+def each_batch(
+    context: dg.AssetExecutionContext, deployment: DeploymentResource
+) -> Iterator[tuple[Deployment, str, list[date]]]:
+    """Every project's days of the run, small days together: see `llmops_jobs.lake.batches`."""
+    from llmops_jobs.lake.batches import batches
+
+    opened = deployment.open()
+    asset = context.asset_key.to_user_string()
+    days = [date.fromisoformat(key) for key in context.partition_keys]
+    done = 0
+    for project in opened.projects():
+        for batch in batches(opened.lake, project.id, days):
+            progress.tell(asset, done // len(opened.projects()), len(days))
+            yield opened, project.id, batch
+            done += len(batch)
+    progress.tell(asset, len(days), len(days))
+
+
 def last_day(context: dg.AssetExecutionContext) -> date:
     """The last day of the run: what a history read once per run has to reach."""
     return date.fromisoformat(context.partition_keys[-1])

@@ -4,7 +4,7 @@ from datetime import date
 
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset, each_day, typed
+from assets._daily import add_day_metadata, daily_asset, each_batch, each_day, typed
 from llmops_jobs.resources import DeploymentResource
 
 
@@ -32,10 +32,11 @@ def costs(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> 
     "largest spenders of the day.",
 )
 def usage_daily(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
-    from llmops_jobs.ledger.daily import aggregate_day
+    from llmops_jobs.ledger.daily import aggregate_days
 
-    for home, project, day in each_day(context, deployment):
-        add_day_metadata(context, day, aggregate_day(home, project, day))
+    for home, project, days in each_batch(context, deployment):
+        for day, told in aggregate_days(home, project, days):
+            add_day_metadata(context, day, told)
 
 
 @daily_asset(
@@ -63,11 +64,12 @@ def cost_audit(context: dg.AssetExecutionContext, deployment: DeploymentResource
 )
 def spend_change(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
     from llmops_jobs.ledger.change import SpendHistory
-    from llmops_jobs.ledger.daily import explain_day
+    from llmops_jobs.ledger.daily import explain_days
 
     history = SpendHistory(deployment.open().database)
-    for home, project, day in each_day(context, deployment):
-        add_day_metadata(context, day, explain_day(home, history, project, day))
+    for home, project, days in each_batch(context, deployment):
+        for day, told in explain_days(home, history, project, days):
+            add_day_metadata(context, day, told)
 
 
 @dg.asset_check(

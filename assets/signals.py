@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset, each_day, typed
+from assets._daily import add_day_metadata, daily_asset, each_batch, typed
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.resources import DeploymentResource
 
@@ -14,17 +14,10 @@ Step = Callable[[Deployment, str, Sequence[date]], Iterator[tuple[date, Mapping[
 
 
 def _run(context: dg.AssetExecutionContext, deployment: DeploymentResource, step: Step) -> None:
-    """Runs a step over the run's days, small days together: see signals.batches."""
-    from llmops_jobs.signals.batches import batches
-
-    windows: dict[str, list[date]] = {}
-    home = deployment.open()
-    for _, project, day in each_day(context, deployment):
-        windows.setdefault(project, []).append(day)
-    for project, days in windows.items():
-        for batch in batches(home.lake, project, days):
-            for day, metadata in step(home, project, batch):
-                add_day_metadata(context, day, metadata)
+    """Runs a step over the run's days, small days together."""
+    for home, project, days in each_batch(context, deployment):
+        for day, metadata in step(home, project, days):
+            add_day_metadata(context, day, metadata)
 
 
 @daily_asset(

@@ -24,7 +24,7 @@ from llmops_jobs.config import Settings
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.lake import schema
 from llmops_jobs.ledger.book import load_book
-from llmops_jobs.ledger.daily import aggregate_day, audit_day, price_day, price_days
+from llmops_jobs.ledger.daily import aggregate_days, audit_day, price_day, price_days
 from llmops_jobs.ledger.pricing import COLUMNS
 
 PROJECT = "bench"
@@ -48,7 +48,7 @@ def run() -> None:
         call_by_call(home.lake.read_day("observations", PROJECT, DAY, COLUMNS).slice(0, 2000))
         whole, floor = best(lambda: price_day(home, PROJECT, DAY)), best(lambda: copy(home))
         print(f"   pricing, lake to lake: {whole:.2f} s ({whole / floor:.2f} of copying)")
-        marts = best(lambda: aggregate_day(home, PROJECT, DAY))
+        marts = best(lambda: list(aggregate_days(home, PROJECT, [DAY])))
         rival = best(lambda: hand_written(home))
         print(f"   marts: {marts:.2f} s ({marts / rival:.2f} of the query's {rival:.2f} s)")
         audit = best(lambda: audit_day(home, PROJECT, DAY), times=1)

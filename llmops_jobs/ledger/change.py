@@ -97,7 +97,9 @@ class SpendHistory:
         # A day whose attempts were not grouped counts every attempt as a call of its own.
         joined = spend.merge(grouped, how="left", on=_CELL)
         known = joined["logical_calls"].fillna(0) if len(grouped) else joined["requests"]
-        return joined.assign(logical_calls=known.astype(float))
+        money = {name: _nano(joined[name]) for name in ("cost_usd", *COMPONENTS)}
+        counts = {name: joined[name].astype(np.int64) for name in ("requests", *_TOKENS)}
+        return joined.assign(**money, **counts, logical_calls=known.astype(np.int64))
 
 
 def explain(history: SpendHistory, project: str, day: date, limit: int) -> pd.DataFrame:
@@ -127,16 +129,13 @@ def _decomposed(
     old, new = (side.reindex(cells, fill_value=0) for side in sides)
     scope = cells.get_level_values(dimension).to_numpy() if dimension else np.full(len(cells), "")
     spent = [
-        pd.Series(side["cost_usd"].tolist(), index=scope, dtype=object)
-        .groupby(level=0)
-        .agg(lambda values: sum(values, Decimal(0)))
-        for side in (old, new)
+        pd.Series(side["cost_usd"].to_numpy(), scope).groupby(level=0).sum() for side in (old, new)
     ]
     split, unexplained = _by_factor(old, new, scope)
     by_scope = pd.DataFrame({**split, "residual": unexplained}).groupby(scope).sum()
     rows: list[dict[str, Any]] = []
     for name in _largest(spent[0], spent[1], limit if dimension else 1):
-        first, last = spent[0][name], spent[1][name]
+        first, last = _usd(spent[0][name]), _usd(spent[1][name])
         parts = by_scope.loc[name].to_dict()
         for factor, effect in to_the_nano(parts, last - first, FACTORS).items():
             rows.append(
@@ -164,7 +163,7 @@ def _by_factor(
     shape = (len(COMPONENTS), len(scope))
     per_cell = {name: part.reshape(shape).sum(axis=0) for name, part in split.items()}
     # What the product of the factors does not hold (money without the tokens it was billed for).
-    money = [side[list(COMPONENTS)].to_numpy(dtype=float).T for side in (old, new)]
+    money = [side[list(COMPONENTS)].to_numpy(dtype=float).T / 1e9 for side in (old, new)]
     product = [np.nan_to_num(_product(side)) for side in sides]
     outside = (money[1] - money[0]) - (product[1] - product[0])
     return per_cell, rest.reshape(shape).sum(axis=0) + outside.sum(axis=0)
@@ -204,7 +203,9 @@ def _factors(cells: pd.DataFrame, scope: np.ndarray[Any, Any]) -> dict[str, Floa
         per_component["model_mix"].append(_ratio(attempts, in_scope["requests"]))
         per_component["tokens_per_request"].append(_ratio(group[held], attempts))
         per_component["cache"].append(_ratio(tokens[own], group[held]))
-        per_component["price"].append(_ratio(cells[component].to_numpy(dtype=float), tokens[own]))
+        per_component["price"].append(
+            _ratio(cells[component].to_numpy(dtype=float) / 1e9, tokens[own])
+        )
     return {name: np.array(parts) for name, parts in per_component.items()}
 
 
@@ -214,8 +215,15 @@ def _ratio(above: Floats, below: Floats) -> Floats:
 
 
 def _summed(rows: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    """Sums by keys; money as Decimals, so that totals stay exact."""
-    exact = rows.groupby(keys, sort=True)["cost_usd"].agg(lambda usd: sum(usd, Decimal(0)))
-    names = [name for name in (*_SUMS, "logical_calls") if name != "cost_usd"]
-    sums = rows.assign(**{name: rows[name].astype(float) for name in names})
-    return sums.groupby(keys, sort=True)[names].sum().assign(cost_usd=exact).reset_index()
+    """Sums by keys, of whole numbers: exact in any order."""
+    return rows.groupby(keys, sort=True)[[*_SUMS, "logical_calls"]].sum().reset_index()
+
+
+def _nano(usd: pd.Series) -> pd.Series:
+    """Dollars as whole nano-dollars, the money type of the database."""
+    whole = [0 if each is None else int(each.scaleb(9)) for each in usd]
+    return pd.Series(whole, usd.index, dtype=np.int64)
+
+
+def _usd(nano: int) -> Decimal:
+    return Decimal(int(nano)).scaleb(-9)

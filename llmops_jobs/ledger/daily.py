@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from llmops_jobs.ledger.book import load_book
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from llmops_jobs.deployment import Deployment
     from llmops_jobs.ledger.change import SpendHistory
 
@@ -57,27 +59,36 @@ def price_day(home: Deployment, project: str, day: date) -> dict[str, Any]:
     }
 
 
-def aggregate_day(home: Deployment, project: str, day: date) -> dict[str, Any]:
-    """Fills `usage_daily`, `cost_issue_daily` and `top_spender` for a day."""
-    from llmops_jobs.ledger.marts import cost_issues, top_spenders, usage_daily
+def aggregate_days(
+    home: Deployment, project: str, days: Sequence[date]
+) -> Iterator[tuple[date, dict[str, Any]]]:
+    """Fills `usage_daily`, `cost_issue_daily` and `top_spender` for days."""
+    from llmops_jobs.ledger.marts import cost_issues, daily_spenders, usage_daily
 
-    book = load_book(home.settings.ledger)
-    usage = usage_daily(home.engine, home.lake, project, day, book.hash)
-    home.database.replace_day("usage_daily", project, day, usage)
-    issues = cost_issues(home.engine, home.lake, project, day)
-    home.database.replace_day("cost_issue_daily", project, day, issues)
-    limit = home.settings.ledger.top_spenders
-    spenders = top_spenders(home.engine, home.lake, project, [day], limit)
-    home.database.replace_day("top_spender", project, day, spenders)
-    product = usage[~usage["is_evaluation"].astype(bool)]
-    unpriced = usage[usage["price_status"] == "unpriced"]
+    settings = home.settings.ledger
+    source = (home.engine, home.lake, project, days)
+    usages = usage_daily(*source, load_book(settings).hash)
+    found = {
+        "usage_daily": usages,
+        "cost_issue_daily": cost_issues(*source),
+        "top_spender": daily_spenders(*source, settings.top_spenders),
+    }
+    for day in days:
+        of_day = {table: rows[rows["day"] == day] for table, rows in found.items()}
+        for table, rows in of_day.items():
+            home.database.replace_day(table, project, day, rows)
+        yield day, _told_of(of_day["usage_daily"], of_day["cost_issue_daily"])
+
+
+def _told_of(usage: pd.DataFrame, issues: pd.DataFrame) -> dict[str, Any]:
+    evaluation = usage["is_evaluation"].astype(bool)
+    unpriced = usage["price_status"] == "unpriced"
     return {
         "dagster/row_count": len(usage),
         "requests": int(usage["requests"].sum()),
-        "product_usd": float(sum(product["cost_usd"], Decimal(0))),
-        "evaluation_usd": float(sum(usage["cost_usd"], Decimal(0)))
-        - float(sum(product["cost_usd"], Decimal(0))),
-        "unpriced_requests": int(unpriced["requests"].sum()),
+        "product_usd": float(sum(usage[~evaluation]["cost_usd"], Decimal(0))),
+        "evaluation_usd": float(sum(usage[evaluation]["cost_usd"], Decimal(0))),
+        "unpriced_requests": int(usage[unpriced]["requests"].sum()),
         "doubtful_requests": int(issues["requests"].sum()),
     }
 
@@ -113,17 +124,22 @@ def audit_day(home: Deployment, project: str, day: date) -> dict[str, Any]:
     return told
 
 
-def explain_day(home: Deployment, history: SpendHistory, project: str, day: date) -> dict[str, Any]:
-    """Fills `attempt_daily` and `spend_change` for a day, as of that day."""
+def explain_days(
+    home: Deployment, history: SpendHistory, project: str, days: Sequence[date]
+) -> Iterator[tuple[date, dict[str, Any]]]:
+    """Fills `attempt_daily` and `spend_change` for days, each as of itself."""
     from llmops_jobs.ledger.change import explain
     from llmops_jobs.ledger.marts import attempts
 
-    home.database.replace_day(
-        "attempt_daily", project, day, attempts(home.engine, home.lake, project, day)
-    )
-    rows = explain(history, project, day, home.settings.ledger.change_scopes)
-    home.database.replace_day("spend_change", project, day, rows)
-    told: dict[str, Any] = {"dagster/row_count": len(rows)}
-    for row in rows[(rows["scope"] == "total") & (rows["period"] == "day")].to_dict("records"):
-        told[f"{row['factor']}_usd"] = float(row["effect_usd"])
-    return told
+    grouped = attempts(home.engine, home.lake, project, days)
+    for day in days:
+        home.database.replace_day("attempt_daily", project, day, grouped[grouped["day"] == day])
+        rows = explain(history, project, day, home.settings.ledger.change_scopes)
+        home.database.replace_day("spend_change", project, day, rows)
+        total = rows[(rows["scope"] == "total") & (rows["period"] == "day")]
+        effects = zip(total["factor"], total["effect_usd"], strict=True)
+        yield (
+            day,
+            {"dagster/row_count": len(rows)}
+            | {f"{factor}_usd": float(effect) for factor, effect in effects},
+        )

@@ -16,6 +16,7 @@ from llmops_jobs.ledger.units import COMPONENTS
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pandas as pd
+    import pyarrow as pa
 
     from llmops_jobs.lake import Lake
     from llmops_jobs.lake.engine import Engine
@@ -31,16 +32,29 @@ MOST_SPENDERS = 1000
 
 
 def usage_daily(
-    engine: Engine, lake: Lake, project: str, day: date, book_hash: str
+    engine: Engine, lake: Lake, project: str, days: Sequence[date], book_hash: str
 ) -> pd.DataFrame:
-    """One project's day of `usage_daily`, without the key of its window."""
-    rows = engine.run(usage_by_dimension, lake, project, [day]).to_pandas()
-    return rows.assign(price_book_hash=book_hash).sort_values([*DIMENSIONS, "price_status"])
+    """One project's days of `usage_daily`."""
+    rows = engine.run(usage_by_dimension, lake, project, days).to_pandas()
+    keys = ["day", *DIMENSIONS, "price_status"]
+    return rows.assign(price_book_hash=book_hash).sort_values(keys)
 
 
-def cost_issues(engine: Engine, lake: Lake, project: str, day: date) -> pd.DataFrame:
-    """One project's day of `cost_issue_daily`."""
-    return engine.run(issues_by_model, lake, project, [day]).to_pandas()
+def cost_issues(engine: Engine, lake: Lake, project: str, days: Sequence[date]) -> pd.DataFrame:
+    """One project's days of `cost_issue_daily`."""
+    return engine.run(issues_by_model, lake, project, days).to_pandas()
+
+
+def attempts(engine: Engine, lake: Lake, project: str, days: Sequence[date]) -> pd.DataFrame:
+    """One project's days of `attempt_daily`; without the days whose attempts are not grouped."""
+    return engine.run(attempts_by_cell, lake, project, days).to_pandas()
+
+
+def daily_spenders(
+    engine: Engine, lake: Lake, project: str, days: Sequence[date], limit: int
+) -> pd.DataFrame:
+    """One project's days of `top_spender`."""
+    return _with_share(engine.run(spend_by_subject_and_day, lake, project, days), limit)
 
 
 def top_spenders(
@@ -50,27 +64,24 @@ def top_spenders(
 
     Product spend only; `share` is of the product spend of those days. Ties are ranked by id.
     """
-    import pandas as pd
+    return _with_share(engine.run(spend_by_subject, lake, project, days), limit)
 
-    rows = engine.run(spend_by_subject, lake, project, days).to_pandas()
-    if rows.empty:
-        return rows.drop(columns="total_usd").assign(share=pd.Series(dtype=float))
+
+def _with_share(spenders: pa.Table, limit: int) -> pd.DataFrame:
+    rows = spenders.to_pandas()
     rows = rows[rows["rank"] <= limit]
-    total = rows["total_usd"].iloc[0]
-    share = [float(cost / total) if total else 0.0 for cost in rows["cost_usd"]]
-    return rows.assign(share=share).drop(columns="total_usd").sort_values(["kind", "rank"])
-
-
-def attempts(engine: Engine, lake: Lake, project: str, day: date) -> pd.DataFrame:
-    """One project's day of `attempt_daily`; empty when attempts were not grouped yet."""
-    return engine.run(attempts_by_cell, lake, project, [day]).to_pandas()
+    share = [
+        float(cost / total) if total else 0.0
+        for cost, total in zip(rows["cost_usd"], rows["total_usd"], strict=True)
+    ]
+    keys = [name for name in ("day", "kind", "rank") if name in rows]
+    return rows.assign(share=share).drop(columns="total_usd").sort_values(keys)
 
 
 def usage_by_dimension(tables: Mapping[str, ir.Table]) -> ir.Table:
     calls = priced_calls(tables)
     failed = calls.level == "ERROR"
-    keys = [*DIMENSIONS, "price_status"]
-    return calls.group_by(keys).aggregate(
+    return calls.group_by(["day", *DIMENSIONS, "price_status"]).aggregate(
         requests=calls.count(),
         errors=failed.sum(),
         traces=calls.trace_id.nunique(),
@@ -87,7 +98,7 @@ def usage_by_dimension(tables: Mapping[str, ir.Table]) -> ir.Table:
 def issues_by_model(tables: Mapping[str, ir.Table]) -> ir.Table:
     calls = priced_calls(tables)
     doubtful = calls.filter(calls.issue != "")
-    return doubtful.group_by(["issue", "provider", "model", "price_status"]).aggregate(
+    return doubtful.group_by(["day", "issue", "provider", "model", "price_status"]).aggregate(
         requests=doubtful.count(),
         input_tokens=_tokens(doubtful.input_tokens),
         output_tokens=_tokens(doubtful.output_tokens),
@@ -96,22 +107,32 @@ def issues_by_model(tables: Mapping[str, ir.Table]) -> ir.Table:
 
 
 def spend_by_subject(tables: Mapping[str, ir.Table]) -> ir.Table:
+    return _spenders(tables, [])
+
+
+def spend_by_subject_and_day(tables: Mapping[str, ir.Table]) -> ir.Table:
+    return _spenders(tables, ["day"])
+
+
+def _spenders(tables: Mapping[str, ir.Table], keys: list[str]) -> ir.Table:
+    """The largest of each kind, over all days or for each, with the spend that they are part of."""
     import ibis
 
     calls = priced_calls(tables)
     calls = calls.filter(~calls.is_evaluation)
-    total = calls.aggregate(total_usd=_money(calls.cost_usd))
+    totals = calls.aggregate(by=keys, total_usd=_money(calls.cost_usd))
     kinds = []
     for kind, column in SPENDER_KINDS.items():
         named = calls.filter(calls[column] != "")
-        sums = named.group_by(named[column].name("subject")).aggregate(
+        sums = named.group_by([*keys, named[column].name("subject")]).aggregate(
             requests=named.count(), cost_usd=_money(named.cost_usd)
         )
         order = [ibis.desc(sums.cost_usd), ibis.asc(sums.subject)]
-        place = ibis.row_number().over(order_by=order) + 1
+        place = ibis.row_number().over(group_by=keys or None, order_by=order) + 1
         ranked = sums.mutate(kind=ibis.literal(kind), rank=place.cast("int32"))
         kinds.append(ranked.filter(ranked["rank"] <= MOST_SPENDERS))
-    return ibis.union(*kinds).cross_join(total)
+    named = ibis.union(*kinds)
+    return named.join(totals, keys) if keys else named.cross_join(totals)
 
 
 def attempts_by_cell(tables: Mapping[str, ir.Table]) -> ir.Table:
@@ -119,7 +140,7 @@ def attempts_by_cell(tables: Mapping[str, ir.Table]) -> ir.Table:
     keys = ["day", "trace_id", "observation_id"]
     product = calls.filter(calls.is_model_call & ~calls.is_evaluation)
     joined = product.join(outcomes.select(*keys, "is_final"), keys)
-    return joined.group_by(["feature", "tenant", "provider", "model"]).aggregate(
+    return joined.group_by(["day", "feature", "tenant", "provider", "model"]).aggregate(
         attempts=joined.count(), logical_calls=joined.is_final.sum()
     )
 

@@ -20,7 +20,7 @@ from llmops_jobs.cli import llmops
 from llmops_jobs.config import load
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.ledger.book import load_book
-from llmops_jobs.ledger.daily import aggregate_day, price_day
+from llmops_jobs.ledger.daily import aggregate_days, price_day
 from llmops_jobs.ledger.focus import focus_rows
 from llmops_jobs.ledger.focus_columns import SCHEMA
 from tests.facts import DAY, PROJECT, facts
@@ -44,7 +44,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
         deployment = Deployment(load())
         deployment.lake.replace_day("observations", PROJECT, DAY, facts("observations", rows))
         price_day(deployment, PROJECT, DAY)
-        aggregate_day(deployment, PROJECT, DAY)
+        list(aggregate_days(deployment, PROJECT, [DAY]))
         return deployment
 
     return make

@@ -27,7 +27,7 @@ def land(lake: Lake, rows: list[dict[str, object]] | pa.Table, day: date = DAY) 
 
 
 def usage(lake: Lake, day: date = DAY) -> pd.DataFrame:
-    return usage_daily(ENGINE, lake, PROJECT, day, "hash")
+    return usage_daily(ENGINE, lake, PROJECT, [day], "hash")
 
 
 def test_a_day_is_summed_by_every_dimension(lake: Lake) -> None:
@@ -52,7 +52,7 @@ def test_unpriced_calls_are_a_line_of_their_own_and_named(lake: Lake) -> None:
     rows = usage(lake).set_index(["model", "price_status"])
     assert rows.loc[("mystery", "unpriced"), "cost_usd"] == 0
     assert rows.loc[("mystery", "unpriced"), "requests"] == 1
-    issues = cost_issues(ENGINE, lake, PROJECT, DAY).set_index("issue")
+    issues = cost_issues(ENGINE, lake, PROJECT, [DAY]).set_index("issue")
     assert issues.loc["missing_price", "model"] == "mystery"
     assert issues.loc["negative_tokens", "input_tokens"] == -1
 
@@ -127,7 +127,7 @@ def _concat(parts: list[pa.Table]) -> pa.Table:
 
 
 def _issues(lake: Lake) -> pd.DataFrame:
-    return cost_issues(ENGINE, lake, PROJECT, DAY)
+    return cost_issues(ENGINE, lake, PROJECT, [DAY])
 
 
 def _spenders(lake: Lake) -> pd.DataFrame:

@@ -1,0 +1,39 @@
+"""Days that are measured together.
+
+An aggregate of one small day costs mostly what it costs to start one; a large day fills memory.
+So a run's days are cut into batches of about a million rows: many small days at once, large ones
+one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from llmops_jobs.lake import Lake
+
+BATCH_ROWS: Final = 500_000
+
+
+def batches(
+    lake: Lake, project: str, days: Sequence[date], rows: int = BATCH_ROWS
+) -> Iterator[list[date]]:
+    """The days, in order, in lists of at most `rows` observations (or of one day)."""
+    import pyarrow.parquet as pq
+
+    batch: list[date] = []
+    held = 0
+    for day in days:
+        size = sum(
+            pq.read_metadata(file).num_rows if lake.is_local else rows
+            for file in lake.files("observations", project, [day])
+        )
+        if batch and held + size > rows:
+            yield batch
+            batch, held = [], 0
+        batch.append(day)
+        held += size
+    if batch:
+        yield batch
