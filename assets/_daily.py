@@ -95,7 +95,9 @@ def add_day_metadata(
     context: dg.AssetExecutionContext, day: date, metadata: Mapping[str, Any]
 ) -> None:
     """Metadata of one partition. In a run over a range, any other way shows the range's sum."""
-    context.add_asset_metadata(dict(metadata), partition_key=day.isoformat())
+    # numpy's numbers as Python's: Dagster knows only those.
+    plain = {key: getattr(value, "item", lambda v=value: v)() for key, value in metadata.items()}
+    context.add_asset_metadata(plain, partition_key=day.isoformat())
 
 
 def column_schema(table: str) -> dg.TableSchema:

@@ -14,8 +14,12 @@ from llmops_jobs.resources import DeploymentResource
     "in traffic, with its share and the day it was first seen.",
 )
 def version_seen(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
+    from llmops_jobs.versions.nightly import snapshot_labels
     from llmops_jobs.versions.registry import combinations, first_seen_before, version_seen
 
+    opened = deployment.open()
+    for project_keys in opened.projects():
+        snapshot_labels(opened.database, project_keys, last_day(context))
     for home, project, day in each_day(context, deployment):
         combined = home.engine.run(combinations, home.lake, project, [day]).to_pandas()
         rows = version_seen(combined, first_seen_before(home.database, project, day), day)
@@ -27,12 +31,13 @@ def version_seen(context: dg.AssetExecutionContext, deployment: DeploymentResour
 @daily_asset(
     group="versions",
     table="version_comparison",
-    deps=["observations", "scores", "costs", "score"],
+    deps=["observations", "scores", "costs", "score", "version_seen"],
     description="Prompt and model versions against each other on real traffic: differences with "
     "intervals that may be read every morning, adjusted for mix and clustered by user.",
 )
 def version_comparison(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
     from llmops_jobs.versions.compare import WINDOW, compare
+    from llmops_jobs.versions.nightly import propose_rollbacks
     from llmops_jobs.versions.traffic import Traffic, votes, with_feedback
 
     traffic: dict[str, Traffic] = {}
@@ -41,6 +46,7 @@ def version_comparison(context: dg.AssetExecutionContext, deployment: Deployment
         seen = with_feedback(seen, votes(home.lake, project, day, WINDOW))
         rows = compare(seen, day, home.settings.versions.false_discovery_rate)
         home.database.replace_day("version_comparison", project, day, rows)
+        propose_rollbacks(home.database, project, day, rows)
         worse = int((rows["verdict"] == "worse").sum()) if len(rows) else 0
         add_day_metadata(context, day, {"dagster/row_count": len(rows), "worse": worse})
 
