@@ -117,3 +117,37 @@ def test_a_source_that_is_down_is_tried_again_by_the_asset(server: Running) -> N
     assert observations.op.retry_policy is not None
     assert observations.op.retry_policy.max_retries == 2
     assert observations.op.pool == "langfuse"
+
+
+def test_two_projects_with_keys_of_their_own_are_copied_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = MemorySource([observation(n) for n in range(3)], project_id="shop")
+    lab = MemorySource([observation(n) for n in range(7)], project_id="lab")
+    config = tmp_path / "llmops.yaml"
+    config.write_text(
+        "projects:\n"
+        + "".join(
+            f"  - {{name: {name}, base_url_env: {name}_URL, public_key_env: {name}_PUBLIC, "
+            f"secret_key_env: {name}_SECRET}}\n"
+            for name in ("SHOP", "LAB")
+        )
+    )
+    with running(shop, public_key="pk-shop") as first, running(lab, public_key="pk-lab") as second:
+        for name, server in (("SHOP", first), ("LAB", second)):
+            monkeypatch.setenv(f"{name}_URL", server.url)
+            monkeypatch.setenv(f"{name}_PUBLIC", server.public_key)
+            monkeypatch.setenv(f"{name}_SECRET", server.secret_key)
+        monkeypatch.setenv("LLMOPS_CONFIG", str(config))
+        monkeypatch.setenv("LLMOPS_HOME", str(tmp_path))
+        result = run("observations")
+    assert result.success
+    opened = Deployment.from_environment()
+    rows = {p: opened.lake.read_day("observations", p, DAY).num_rows for p in ("shop", "lab")}
+    assert rows == {"shop": 3, "lab": 7}
+    counted = [
+        event.step_materialization_data.materialization.metadata["dagster/row_count"].value
+        for event in result.get_asset_materialization_events()
+        if event.step_materialization_data.materialization.partition == DAY.isoformat()
+    ]
+    assert counted == [10]

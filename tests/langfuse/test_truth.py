@@ -3,10 +3,13 @@
 A model keeps what the source holds. Steps add rows (late ones too), send them again changed, delete
 them, pull days, crash in the middle of a landing, and pull with faults. In the end every day is
 pulled once more and must equal the model; at every step a day is whole: what it was, or what it is.
+
+LLMOPS_EXAMPLES sets how many scripts are tried (15 unless set; 500 takes some minutes).
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -167,24 +170,13 @@ def check(stage: tuple[Running, MemorySource], script: list[tuple[Any, ...]]) ->
         world.deployment.database.engine.dispose()
 
 
-_COMMON = {
-    "deadline": None,
-    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-}
-
-
-@settings(max_examples=15, **_COMMON)
+@settings(
+    max_examples=int(os.environ.get("LLMOPS_EXAMPLES", "15")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(script=st.lists(steps, max_size=14))
 def test_the_copy_is_the_truth_after_any_interleaving(
-    stage: tuple[Running, MemorySource], script: list[tuple[Any, ...]]
-) -> None:
-    check(stage, script)
-
-
-@pytest.mark.slow
-@settings(max_examples=500, **_COMMON)
-@given(script=st.lists(steps, max_size=14))
-def test_the_copy_is_the_truth_after_500_interleavings(
     stage: tuple[Running, MemorySource], script: list[tuple[Any, ...]]
 ) -> None:
     check(stage, script)
