@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from llmops_jobs.cli.days import DAY
 from llmops_jobs.errors import UserError
+
+if TYPE_CHECKING:
+    from llmops_jobs.deployment import Deployment
 
 
 @click.command()
@@ -17,24 +20,67 @@ from llmops_jobs.errors import UserError
 @click.option("--scope", "scopes", multiple=True, help="Only this scope, such as model=gpt-4o.")
 @click.option("--project", help="Only this project, by its Langfuse id.")
 @click.option(
+    "--what-if",
+    metavar="PROMPT@VERSION=MODEL",
+    help="What the traffic of a prompt (version) would cost on another model.",
+)
+@click.option(
     "--json", "as_json", is_flag=True, help="Stable JSON, documented in docs/forecast.md."
 )
 def command(
-    as_of: date | None, scopes: tuple[str, ...], project: str | None, as_json: bool
+    as_of: date | None,
+    scopes: tuple[str, ...],
+    project: str | None,
+    what_if: str | None,
+    as_json: bool,
 ) -> None:
     """The forecast of spend: this week, this month and the next, with 80 % intervals."""
     from llmops_jobs.deployment import Deployment
     from llmops_jobs.forecast.answers import forecast_answer
 
-    answer = forecast_answer(Deployment.from_environment().database, as_of, scopes, project)
+    deployment = Deployment.from_environment()
+    answer = forecast_answer(deployment.database, as_of, scopes, project)
     if not answer["projects"]:
         when = f" as of {as_of}" if as_of else ""
         raise UserError(f"no forecast{when} is stored: `llmops run` makes one for the days it runs")
+    if what_if is not None:
+        answer = {"what_if": [_what_if(deployment, found, what_if) for found in answer["projects"]]}
     if as_json:
         click.echo(json.dumps(answer, indent=2))
         return
-    for found in answer["projects"]:
+    for found in answer.get("what_if", ()):
+        _show_what_if(found)
+    for found in answer.get("projects", ()):
         _show(found)
+
+
+def _what_if(deployment: Deployment, found: dict[str, Any], text: str) -> dict[str, Any]:
+    from llmops_jobs.forecast.what_if import parse, what_if
+    from llmops_jobs.ledger.book import load_book
+
+    book = load_book(deployment.settings.ledger)
+    day = date.fromisoformat(found["as_of"])
+    return what_if(deployment.database, book, found["project_id"], day, *parse(text))
+
+
+def _show_what_if(found: dict[str, Any]) -> None:
+    version = "" if found["version"] is None else f"@{found['version']}"
+    click.echo(
+        f"{found['prompt']}{version} on {found['model']}: its {found['requests']:,} calls of the "
+        f"last {found['days']} days would have cost ${found['what_if_usd']:,.2f} instead of "
+        f"${found['cost_usd']:,.2f} ({found['share_of_spend']:.0%} of spend)"
+    )
+    for period in found["periods"]:
+        click.echo(
+            f"  {period['period']}: {_signed(period['change_usd'])} on an expected "
+            f"${period['expected_usd']:,.2f} (80 %: {_signed(period['change_p10_usd'])} to "
+            f"{_signed(period['change_p90_usd'])})"
+        )
+    click.echo("  at the same tokens; how good its answers are is not in this number")
+
+
+def _signed(amount: float) -> str:
+    return f"{'+' if amount >= 0 else '-'}${abs(amount):,.2f}"
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -78,6 +78,19 @@ def test_a_run_over_three_nights_fills_the_tables_and_the_commands_tell_them(
     assert answer["as_of"] == NIGHTS[-1].isoformat()
     assert {"scope", "metric", "target_day", "p10", "p50", "p90"} <= set(answer["daily"][0])
 
+    told = CliRunner().invoke(
+        forecast_command, ["--what-if", "rag-answer@1=gpt-4o-mini"], catch_exceptions=False
+    )
+    assert "rag-answer@1 on gpt-4o-mini" in told.output
+    asked = ["--what-if", "rag-answer@1=gpt-4o-mini", "--json"]
+    found = json.loads(CliRunner().invoke(forecast_command, asked, catch_exceptions=False).output)
+    (found,) = found["what_if"]
+    assert found["what_if_usd"] < 0.2 * found["cost_usd"]
+    assert all(period["change_usd"] <= 0 for period in found["periods"])
+    for wrong, message in (("rag-answer", "PROMPT@VERSION=MODEL"), ("nope@1=gpt-4o", "nope@1")):
+        refused = CliRunner().invoke(forecast_command, ["--what-if", wrong])
+        assert message in str(refused.exception)
+
     told = CliRunner().invoke(budgets_command, [], catch_exceptions=False)
     assert "P(over)" in told.output
     rows = json.loads(
