@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -132,11 +135,26 @@ def test_every_kind_of_thing_is_there(replay: Replay) -> None:
     assert "qwen3-32b-inhouse" in names and "aurora-1-preview" not in names
 
 
-def test_the_candidate_of_the_regression_is_worse_than_the_baseline(replay: Replay) -> None:
-    right: dict[str, list[bool]] = {}
+def test_the_gate_fails_the_regression_and_passes_its_repair(
+    written: Path, replay: Replay, tmp_path: Path
+) -> None:
+    """Through the command, with the rules that the demo writes."""
+    files: dict[str, Path] = {}
     for row in replay.experiments():
-        score = next(score for score in row["scores"] if score["name"] == "correct")
-        right.setdefault(row["experimentName"], []).append(score["value"])
-    share = {name: sum(values) / len(values) for name, values in right.items()}
-    assert share["rag-answer-v4-candidate"] < share["rag-answer-v3-baseline"] - 0.15
-    assert share["rag-answer-v5-candidate"] > share["rag-answer-v3-baseline"] - 0.03
+        name = row["experimentName"]
+        files.setdefault(name, tmp_path / f"{name}.jsonl")
+        with files[name].open("a") as file:
+            for score in row["scores"]:
+                value = float(score["value"])
+                line = {"item_id": row["experimentItemId"], "metric": score["name"], "value": value}
+                file.write(json.dumps(line) + "\n")
+
+    def gate(candidate: str) -> int:
+        command = [sys.executable, "-m", "llmops_jobs", "gate"]
+        command += ["--baseline", str(files["rag-answer-v3-baseline"])]
+        command += ["--candidate", str(files[candidate])]
+        command += ["--config", str(written.parent / "gate.yaml")]
+        return subprocess.run(command, capture_output=True).returncode
+
+    assert gate("rag-answer-v4-candidate") == 1
+    assert gate("rag-answer-v5-candidate") == 0

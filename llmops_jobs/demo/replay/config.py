@@ -1,11 +1,11 @@
-"""The demo's own configuration: `llmops.yaml` and the price file beside it."""
+"""The demo's own configuration: `llmops.yaml`, and the price file and gate rules beside it."""
 
 from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -20,9 +20,18 @@ _BOOK_KEYS = {
     "output": "output",
 }
 
+GATE: Final[dict[str, Any]] = {
+    "metrics": {
+        "correct": {"margin": 0.03},
+        "groundedness": {"margin": 0.03},
+        "latency_s": {"margin": 0.15, "relative": True, "higher_is_better": False},
+        "cost_usd": {"margin": 0.15, "relative": True, "higher_is_better": False},
+    }
+}
+
 
 def write(home: Path, last_day: date, daily_usd: float, enabled: bool = True) -> Path:
-    """Writes both files; gives the path of `llmops.yaml`.
+    """Writes `llmops.yaml`, `prices.yaml` and `gate.yaml`; gives the path of the first.
 
     daily_usd: what an ordinary day costs, from which the budgets follow.
     """
@@ -34,6 +43,7 @@ def write(home: Path, last_day: date, daily_usd: float, enabled: bool = True) ->
         "budgets": budgets(daily_usd),
         "report": {"title": "Support assistant: quality & cost"},
     }
+    _dump(home / "gate.yaml", "What a release of the demo's prompts must keep.", GATE)
     path = home / "llmops.yaml"
     _dump(path, "The demo's configuration.", settings)
     return path

@@ -26,7 +26,7 @@ ITEMS: Final = 160
 RUNS: Final[dict[str, tuple[int, dict[Defect, float], float]]] = {
     "rag-answer-v3-baseline": (11, {Defect.UNGROUNDED: 0.04, Defect.REFUSAL: 0.03}, 1.0),
     "rag-answer-v4-candidate": (10, {Defect.UNGROUNDED: 0.27, Defect.WRONG: 0.05}, 1.1),
-    "rag-answer-v5-candidate": (1, {Defect.UNGROUNDED: 0.02, Defect.REFUSAL: 0.02}, 0.95),
+    "rag-answer-v5-candidate": (1, {Defect.UNGROUNDED: 0.02, Defect.REFUSAL: 0.02}, 0.9),
 }
 _ITEM_SEED: Final = 2_000_003
 
@@ -93,10 +93,12 @@ def _run(
     luck = np.where(rng.random(ITEMS) < 0.7, hardness, rng.random(ITEMS))
     kinds = np.array([*rates, Defect.NONE])
     defects = kinds[np.searchsorted(np.cumsum(list(rates.values())), luck)].tolist()
-    took = rng.lognormal(np.log(1800), 0.35, ITEMS) * more
+    # A long answer is long for every run.
+    length = np.array([0.5 + draw[6] / 2**30 for draw in draws])
+    took = length * rng.lognormal(np.log(1800), 0.12, ITEMS) * more
     start_ms = 9 * 3_600_000 + np.arange(ITEMS) * 2_500
     start, end = stamps(day, start_ms), stamps(day, (start_ms + took).astype(np.int64))
-    tokens = rng.lognormal(np.log(900), 0.3, ITEMS) * more
+    tokens = length * rng.lognormal(np.log(900), 0.1, ITEMS) * more
     rows = []
     for at, (talk, defect) in enumerate(zip(golden, defects, strict=True)):
         answer = converse("en", at % len(TOPICS), defect, draws[at]).answer

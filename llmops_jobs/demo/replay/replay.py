@@ -88,7 +88,7 @@ class Replay:
         return events.write(Path(path), self.first_day, self.last_day, self.events())
 
     def write_config(self, home: Path | str) -> Path:
-        """The demo's `llmops.yaml` and `prices.yaml` under home; gives the former's path."""
+        """The demo's `llmops.yaml`, `prices.yaml` and `gate.yaml`; gives the first one's path."""
         return config.write(Path(home), self.last_day, self.daily_usd(), self.with_events)
 
     def daily_usd(self) -> float:
