@@ -17,9 +17,11 @@ from llmops_jobs.resources import DeploymentResource
 )
 def score(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
     from llmops_jobs.evals.measure import score_day
+    from llmops_jobs.evals.run import prepared
 
-    for home, project, day in each_day(context, deployment):
-        scored = score_day(home.lake, home.database, project, day, home.settings.evals)
+    scoring = prepared(deployment.open())
+    for _, project, day in each_day(context, deployment):
+        scored = score_day(scoring[project], project, day)
         add_day_metadata(
             context,
             day,

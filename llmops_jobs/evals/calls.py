@@ -10,11 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from typing import Any
 
 import orjson
 import pyarrow as pa
+
+from llmops_jobs.lake import Lake
 
 #: Longer texts are read up to here by everything that searches words or patterns.
 READ_LIMIT = 32_000
@@ -33,6 +36,8 @@ _FROM_OBSERVATIONS = (
     "model_parameters",
     "level",
 )
+_FROM_TEXT = ("input", "output", "metadata", "inclusion_probability")
+_KEYS = ("trace_id", "observation_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +186,18 @@ class Call:
         return found
 
 
+def calls_of_day(lake: Lake, project: str, day: date) -> list[Call]:
+    """The calls of a project's day whose text the lake holds."""
+    text = lake.read_day("observation_text", project, day, [*_KEYS, *_FROM_TEXT])
+    if text.num_rows == 0:
+        return []
+    about = lake.read_day("observations", project, day, [*_KEYS, *_FROM_OBSERVATIONS])
+    return read_calls(text, about)
+
+
 def read_calls(text: pa.Table, observations: pa.Table) -> list[Call]:
     """The lake's text of one day, joined with what the observations say about each call."""
-    keys = ["trace_id", "observation_id"]
+    keys = list(_KEYS)
     about = observations.select([*keys, *_FROM_OBSERVATIONS]).to_pandas()
     about["prompt_version"] = about["prompt_version"].astype("Int64").astype("string").fillna("")
     rows = text.drop_columns([c for c in ("project_id", "day") if c in text.column_names])

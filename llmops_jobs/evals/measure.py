@@ -13,32 +13,18 @@ import pandas as pd
 
 from llmops_jobs.evals import scorer as scoring
 from llmops_jobs.evals.batch import Batch
-from llmops_jobs.evals.calls import Call, read_calls
+from llmops_jobs.evals.calls import Call, calls_of_day
+from llmops_jobs.evals.judge.night import Judge, judge_day
+from llmops_jobs.evals.judge.store import canary_days
+from llmops_jobs.evals.labels import human_labels
+from llmops_jobs.evals.model.examples import ExampleStore, features_of
+from llmops_jobs.evals.model.weekly import QualityModels, predicted_rows
 from llmops_jobs.evals.scorer import Score, Scorer
 from llmops_jobs.evals.scorers.formats import format_scorers
 from llmops_jobs.evals.settings import EvalSettings
 from llmops_jobs.lake import Lake
 from llmops_jobs.store import Database
 
-TEXT_COLUMNS = (
-    "trace_id",
-    "observation_id",
-    "input",
-    "output",
-    "metadata",
-    "inclusion_probability",
-)
-ABOUT_COLUMNS = (
-    "trace_id",
-    "observation_id",
-    "model",
-    "feature",
-    "prompt_name",
-    "prompt_version",
-    "finish_reason",
-    "model_parameters",
-    "level",
-)
 _REASON_LENGTH = 300
 _COLUMNS = (
     "trace_id",
@@ -64,26 +50,73 @@ class Scored:
     failures: dict[str, int] = field(default_factory=dict)
 
 
-def score_day(
-    lake: Lake, database: Database, project: str, day: date, settings: EvalSettings
-) -> Scored:
-    """Scores a project's day and replaces its rows in `score`.
+@dataclass
+class Scoring:
+    """What the nights of one run share: scorers, the learned models, the judge."""
 
-    Whatever a text is, it gets one row per scorer: ok, skipped or error, with a reason.
+    lake: Lake
+    database: Database
+    settings: EvalSettings
+    scorers: list[Scorer]
+    models: QualityModels
+    judge: Judge | None = None
+
+    @classmethod
+    def prepared(
+        cls,
+        lake: Lake,
+        database: Database,
+        settings: EvalSettings,
+        judge: Judge | None = None,
+    ) -> Scoring:
+        models = QualityModels(database, ExampleStore(lake, database))
+        return cls(lake, database, settings, active(settings), models, judge)
+
+
+def score_day(scoring: Scoring, project: str, day: date) -> Scored:
+    """Scores a project's day and replaces its rows in `score` and `score_histogram`.
+
+    Whatever a text is, it gets one row per scorer: ok, skipped or error, with a reason. Cheap
+    scorers come first, the quality model reads their values, the judge is sent where both doubt.
     """
-    calls = read_day(lake, project, day)
-    rows, scored = score_calls(calls, active(settings))
-    database.replace_day("score", project, day, rows)
-    database.replace_day("score_histogram", project, day, histogram(rows))
+    batch = Batch(calls_of_day(scoring.lake, project, day))
+    rows, scored = score_calls(batch, scoring.scorers)
+    features = features_of(batch, rows)
+    scoring.models.examples.keep(project, day, features)
+    models = scoring.models.of(project, day, scoring.settings)
+    probability = np.array([call.inclusion_probability for call in batch.calls])
+    rows = _with(rows, predicted_rows(models, features, probability), scored)
+    if scoring.judge is not None:
+        rows = _with(rows, _judged(scoring, project, day, batch, rows), scored)
+    scoring.database.replace_day("score", project, day, rows)
+    scoring.database.replace_day("score_histogram", project, day, histogram(rows))
     return scored
 
 
-def read_day(lake: Lake, project: str, day: date) -> list[Call]:
-    """The calls of a day whose text is held."""
-    text = lake.read_day("observation_text", project, day, TEXT_COLUMNS)
-    if text.num_rows == 0:
-        return []
-    return read_calls(text, lake.read_day("observations", project, day, ABOUT_COLUMNS))
+def _judged(
+    scoring: Scoring, project: str, day: date, batch: Batch, rows: pd.DataFrame
+) -> pd.DataFrame:
+    assert scoring.judge is not None
+    labels = human_labels(
+        scoring.lake.read_day("scores", project, day), scoring.settings.human_labels
+    )
+    canary = [
+        (old, call)
+        for old in canary_days(scoring.database, project, day)
+        for call in calls_of_day(scoring.lake, project, old)
+    ]
+    labelled = set(labels["trace_id"])
+    return judge_day(scoring.judge, scoring.database, project, day, batch, rows, labelled, canary)
+
+
+def _with(rows: pd.DataFrame, more: pd.DataFrame, scored: Scored) -> pd.DataFrame:
+    """Both, and the summary brought up to date."""
+    if more.empty:
+        return rows
+    scored.statuses.update(more["status"])
+    for name, part in more.groupby("scorer"):
+        scored.failures[str(name)] = int((part["passed"] == False).sum())  # noqa: E712
+    return pd.concat([rows, more], ignore_index=True)
 
 
 def active(settings: EvalSettings) -> list[Scorer]:
@@ -115,9 +148,9 @@ def bucket(values: np.ndarray) -> np.ndarray:
     return found
 
 
-def score_calls(calls: Sequence[Call], scorers: Iterable[Scorer]) -> tuple[pd.DataFrame, Scored]:
+def score_calls(batch: Batch, scorers: Iterable[Scorer]) -> tuple[pd.DataFrame, Scored]:
     """Rows of the table `score` (without project and day), and their summary."""
-    batch = Batch(calls)
+    calls = batch.calls
     scored = Scored(calls=len(calls))
     columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
     for each in scorers:

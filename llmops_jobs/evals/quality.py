@@ -11,9 +11,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import sqlalchemy as sa
 
 from llmops_jobs.dimensions import DIMENSIONS
 from llmops_jobs.evals.estimate import Interval, Sums, anchored_rate, weighted_rate
@@ -22,6 +24,7 @@ from llmops_jobs.evals.predictors import metric_of, predictions
 from llmops_jobs.evals.settings import EvalSettings
 from llmops_jobs.lake import Lake
 from llmops_jobs.store import Database
+from llmops_jobs.store.tables import TABLES
 
 WINDOWS = (1, 7, 28)
 SCOPES = ("environment", "feature", "model", "prompt_name", "prompt", "tenant")
@@ -39,9 +42,7 @@ def quality_day(
     rows = outcomes(lake, database, project, day, settings)
     database.replace_day("quality_daily", project, day, daily(rows))
     database.replace_day("quality_sums", project, day, by_scope(rows))
-    first = day - timedelta(days=max(WINDOWS) - 1)
-    history = database.table("quality_sums", project, first, day)
-    windows = window_rates(history, day)
+    windows = window_rates(database, project, day)
     database.replace_day("quality_window", project, day, windows)
     return windows
 
@@ -72,8 +73,10 @@ def outcomes(
 
 def daily(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of `quality_daily`: one per cell of dimensions and metric."""
-    sums = _sums(rows, [*DIMENSIONS, "metric"])
-    return _rates(sums, [*DIMENSIONS, "metric"]).drop(columns="note")
+    keys = [*DIMENSIONS, "metric"]
+    sums = _sums(rows, keys)
+    columns = [sums[name].tolist() for name in [*keys, "part", *SUMS]]
+    return _rates(list(zip(*columns, strict=True)), keys).drop(columns="note")
 
 
 def by_scope(rows: pd.DataFrame) -> pd.DataFrame:
@@ -92,13 +95,25 @@ def by_scope(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def window_rates(history: pd.DataFrame, day: date) -> pd.DataFrame:
-    """Rows of `quality_window` for the windows that end on `day`, from daily sums."""
+def window_rates(database: Database, project: str, day: date) -> pd.DataFrame:
+    """Rows of `quality_window` for the windows that end on `day`, from the days' sums."""
+    table = TABLES["quality_sums"].c
+    keys = [table.scope, table.metric, table.part]
     parts = []
     for length in WINDOWS:
-        inside = history[history["day"] > day - timedelta(days=length)]
-        sums = inside.groupby(["scope", "metric", "part"], as_index=False)[list(SUMS)].sum()
-        parts.append(_rates(sums, ["scope", "metric"]).assign(window_days=length))
+        query = (
+            sa.select(*keys, *(sa.func.sum(table[name]).label(name) for name in SUMS))
+            .where(
+                table.project_id == project,
+                table.day > day - timedelta(days=length),
+                table.day <= day,
+            )
+            .group_by(*keys)
+            .order_by(*keys)
+        )
+        with database.engine.connect() as connection:
+            rows = [tuple(row) for row in connection.execute(query)]
+        parts.append(_rates(rows, ["scope", "metric"]).assign(window_days=length))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -138,15 +153,21 @@ def _sums(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     return wide.groupby(keys, as_index=False, observed=True, sort=False)[list(SUMS)].sum()
 
 
-def _rates(sums: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """One row per group of `by`: the estimate, its interval, its method and a note in words."""
-    grouped: dict[tuple[object, ...], dict[str, Sums]] = {}
-    for row in sums[[*by, "part", *SUMS]].itertuples(index=False, name=None):
-        key, part, values = row[: len(by)], row[len(by)], row[len(by) + 1 :]
-        grouped.setdefault(key, {})[part] = Sums(int(values[0]), *map(float, values[1:]))
+def _rates(rows: Sequence[tuple[Any, ...]], by: Sequence[str]) -> pd.DataFrame:
+    """One row per group of `by`: the estimate, its interval, its method and a note in words.
+
+    `rows` hold the values of `by`, the part and SUMS, in this order.
+    """
+    k = len(by)
+    grouped: dict[tuple[Any, ...], dict[str, Sums]] = {}
+    for row in rows:
+        grouped.setdefault(row[:k], {})[row[k]] = Sums(*row[k + 1 :])
     records = [(*key, *_rate(parts)) for key, parts in grouped.items()]
     names = ["n", "n_human", "estimate", "low", "high", "raw_judge_rate", "method", "note"]
-    return pd.DataFrame(records, columns=[*by, *names])
+    columns = zip(
+        [*by, *names], zip(*records, strict=True) if records else [[]] * (k + 8), strict=True
+    )
+    return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns})
 
 
 def _rate(parts: dict[str, Sums]) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from datetime import date
 
 import numpy as np
 
-from llmops_jobs.evals.measure import read_day
+from llmops_jobs.evals.calls import calls_of_day
 from llmops_jobs.lake import Lake
 
 #: Of a question this many characters are kept: a topic shows early, and memory is a month's.
@@ -32,7 +32,7 @@ class Questions:
     def of(self, project: str, day: date) -> Day:
         key = (project, day)
         if key not in self._days:
-            calls = [call for call in read_day(self.lake, project, day) if call.question]
+            calls = [call for call in calls_of_day(self.lake, project, day) if call.question]
             self._days[key] = Day(
                 [call.question[:_LENGTH] for call in calls],
                 np.array([1 / call.inclusion_probability for call in calls]),

@@ -76,6 +76,20 @@ def choose_texts(observations: pa.Table, scores: pa.Table, n: int, seed: int) ->
     return pa.Table.from_pandas(chosen, schema=CHOSEN, preserve_index=False)
 
 
+def judge_weights(p_pass: np.ndarray, text_probability: np.ndarray) -> np.ndarray:
+    """Weights for what a judge (or a person) should see, from the chance that a row passes.
+
+    Half go where the estimate gains most, in proportion to a row's standard deviation over its
+    text's inclusion probability (Neyman 1934; Zrnic & Candès 2024, arXiv 2403.03208), half where
+    failures are likely, for the review; mixed so that every row keeps a chance.
+    """
+    p = np.clip(p_pass, 0.02, 0.98)
+    spread = np.sqrt(p * (1 - p)) / text_probability
+    risk = 1 - p
+    mixed: np.ndarray = 0.5 * spread / spread.sum() + 0.5 * risk / risk.sum()
+    return np.maximum(mixed, 0.1 / len(p))
+
+
 def size_weights(strata: pd.Series) -> np.ndarray:
     """Weights that give a stratum of N rows a share in proportion to the square root of N."""
     sizes = strata.map(strata.value_counts()).to_numpy(dtype=float)

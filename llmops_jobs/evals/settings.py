@@ -58,10 +58,17 @@ class JudgeSettings(Section):
     timeout_s: float = Field(60, gt=0)
     seed: int = 7
     canary_calls: int = Field(20, ge=0, description="fixed calls judged again every night")
-    environment: str = Field(
-        "llmops-evaluation", description="Langfuse environment of the judge's own traces"
-    )
     trace: bool = Field(True, description="trace judge calls to Langfuse")
+
+
+class QualityModelSettings(Section):
+    """The model that learns from people's labels what they would say of every call."""
+
+    enabled: bool = True
+    window_days: int = Field(90, ge=14, description="labels of how many days it learns from")
+    feedback_score: str = Field("user_feedback", description="users' votes; '' for none")
+    feedback_metric: str = Field("correct", description="the metric that votes help to learn")
+    feedback_weight: float = Field(0.3, ge=0, le=1, description="of a vote, beside a label's 1")
 
 
 class EvalSettings(Section):
@@ -70,6 +77,7 @@ class EvalSettings(Section):
     human_labels: tuple[HumanLabel, ...] = Field(
         (), description="every BOOLEAN annotation when empty"
     )
+    quality_model: QualityModelSettings = QualityModelSettings()
     judge: JudgeSettings = JudgeSettings()
     write_back: tuple[str, ...] = Field((), description="scorers whose scores go to Langfuse")
     seed: int = 20260101

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from llmops_jobs.evals.drift import DriftHistory, drift_day
-from llmops_jobs.evals.measure import score_day
+from llmops_jobs.evals.measure import Scored, Scoring, score_day
 from llmops_jobs.evals.quality import quality_day
 from llmops_jobs.evals.questions import Questions
 from llmops_jobs.evals.settings import EvalSettings
@@ -53,6 +53,10 @@ def land(
     lake.replace_day("scores", PROJECT, day, facts("scores", scores))
 
 
+def score(lake: Lake, database: Database, day: date) -> Scored:
+    return score_day(Scoring.prepared(lake, database, SETTINGS), PROJECT, day)
+
+
 def total(database: Database, metric: str, window: int = 1, day: date = DAY) -> pd.Series:
     rows = database.table("quality_window", PROJECT, day, day, metric=metric, scope="total")
     return rows[rows["window_days"] == window].iloc[0]
@@ -62,17 +66,17 @@ def test_every_call_gets_a_row_per_scorer_and_a_second_run_changes_nothing(
     lake: Lake, database: Database
 ) -> None:
     land(lake, DAY, ["Your order arrives tomorrow.", "", "I'm sorry, but I can't help with that."])
-    scored = score_day(lake, database, PROJECT, DAY, SETTINGS)
+    scored = score(lake, database, DAY)
     first = database.table("score", PROJECT)
     assert len(first) == 3 * len(scored.failures) == sum(scored.statuses.values())
     assert scored.failures["empty"] == 1 and scored.failures["refusal"] == 1
     assert scored.statuses["error"] == 0
-    score_day(lake, database, PROJECT, DAY, SETTINGS)
+    score(lake, database, DAY)
     pd.testing.assert_frame_equal(first, database.table("score", PROJECT))
 
 
 def test_a_day_without_texts_has_no_scores_and_no_rates(lake: Lake, database: Database) -> None:
-    assert score_day(lake, database, PROJECT, DAY, SETTINGS).calls == 0
+    assert score(lake, database, DAY).calls == 0
     assert quality_day(lake, database, PROJECT, DAY, SETTINGS).empty
     history = DriftHistory(Questions(lake))
     assert drift_day(database, history, PROJECT, DAY, SETTINGS).empty
@@ -81,7 +85,7 @@ def test_a_day_without_texts_has_no_scores_and_no_rates(lake: Lake, database: Da
 
 def test_rates_are_shares_that_pass_with_their_interval(lake: Lake, database: Database) -> None:
     land(lake, DAY, ["Fine, it is on its way."] * 9 + [""])
-    score_day(lake, database, PROJECT, DAY, SETTINGS)
+    score(lake, database, DAY)
     quality_day(lake, database, PROJECT, DAY, SETTINGS)
     row = total(database, "empty")
     assert row["estimate"] == pytest.approx(0.9) and row["n"] == 10
@@ -94,7 +98,7 @@ def test_labels_alone_are_wilson_and_without_labels_nothing_is_claimed(
     lake: Lake, database: Database
 ) -> None:
     land(lake, DAY, ["Fine, it is on its way."] * 30, labels={0: True, 1: True, 2: False})
-    score_day(lake, database, PROJECT, DAY, SETTINGS)
+    score(lake, database, DAY)
     quality_day(lake, database, PROJECT, DAY, SETTINGS)
     row = total(database, "correct")
     assert (row["n_human"], row["method"]) == (3, "wilson")
@@ -107,7 +111,7 @@ def test_a_week_adds_up_its_days_and_a_day_sees_nothing_later(
     days = [DAY + timedelta(days=i) for i in range(9)]
     for i, day in enumerate(days):
         land(lake, day, [""] * (i % 2) + ["Fine, it is on its way."] * 4)
-        score_day(lake, database, PROJECT, day, SETTINGS)
+        score(lake, database, day)
     for day in reversed(days):  # the order in which days are run says nothing
         quality_day(lake, database, PROJECT, day, SETTINGS)
     for day in days:
@@ -121,7 +125,7 @@ def test_judge_and_experiment_calls_stay_out_of_product_quality(
     lake: Lake, database: Database
 ) -> None:
     land(lake, DAY, [""] * 5, is_evaluation=True)
-    score_day(lake, database, PROJECT, DAY, SETTINGS)
+    score(lake, database, DAY)
     windows = quality_day(lake, database, PROJECT, DAY, SETTINGS)
     assert windows.empty
     assert database.table("quality_daily", metric="empty")["is_evaluation"].all()
@@ -155,7 +159,7 @@ def test_a_new_topic_is_seen_by_night_and_named_and_a_quiet_night_is_quiet(
     days = [date(2026, 3, 1) + timedelta(days=i) for i in range(16)]
     for day in days:
         _night_of_questions(lake, day, 1, share=0.35 if day == days[-1] else 0.02)
-        score_day(lake, database, PROJECT, day, SETTINGS)
+        score(lake, database, day)
     history = DriftHistory(Questions(lake))
     quiet = drift_day(database, history, PROJECT, days[-2], SETTINGS)
     loud = drift_day(database, history, PROJECT, days[-1], SETTINGS)

@@ -108,7 +108,7 @@ def _keep(
 
 def _is_card(value: str) -> bool:
     digits = re.sub(r"\D", "", value)
-    if not _CARD_PREFIX.match(digits) or len(set(digits)) < 3:
+    if not _CARD_PREFIX.match(digits) or len(set(digits)) < 2:
         return False
     doubled = (int(d) * 2 for d in digits[-2::-2])
     return (sum(map(int, digits[-1::-2])) + sum(d - 9 if d > 9 else d for d in doubled)) % 10 == 0

@@ -104,8 +104,10 @@ quality_model = sa.Table(
     number("auc", "out of fold, time-ordered"),
     number("baseline_auc", "best single cheap scorer"),
     number("brier", "out of fold"),
+    number("base_brier", "of the base rate alone"),
     text("status", "accepted, or why it was refused"),
     instant("trained_at", "when"),
+    sa.Column("payload", sa.LargeBinary, comment="the model's arrays, NumPy; null when refused"),
     comment="one row per trained quality model",
 )
 
@@ -143,6 +145,34 @@ score_histogram = sa.Table(
     comment="how a scorer's values were distributed: what drift of a score is tested on",
 )
 
+judge_cache = sa.Table(
+    "judge_cache",
+    METADATA,
+    text_key("key", "hash of model, prompt, rubric, settings and text", 64),
+    sa.Column("passed", sa.Boolean, comment="the verdict"),
+    text("reason", "the judge's, at most 30 words; may speak of what users wrote"),
+    text("judge_model", "model that the endpoint says answered"),
+    usd("cost_usd", "what the verdict cost when it was asked for, USD"),
+    instant("judged_at", "when"),
+    comment="verdicts by content: the same call is never paid for twice",
+)
+
+judge_night = sa.Table(
+    "judge_night",
+    METADATA,
+    project(),
+    day(comment="UTC day of the judged calls"),
+    count("wanted", "verdicts wanted: calls drawn x rubrics, and the canary"),
+    count("judged", "verdicts given by the judge"),
+    count("cached", "verdicts found in the cache"),
+    count("skipped", "not asked for: the budget was used up"),
+    count("failed", "asked for and not given"),
+    count("requests", "requests sent, repairs and repeats included"),
+    usd("cost_usd", "cost of the night's requests, USD"),
+    text("judge_model", "models that the endpoint says answered"),
+    comment="what the judge did, and what it cost: one row per project and day",
+)
+
 judge_canary = sa.Table(
     "judge_canary",
     METADATA,
@@ -151,6 +181,7 @@ judge_canary = sa.Table(
     text_key("rubric", "rubric", 64),
     text_key("trace_id", "trace", 64),
     text_key("observation_id", "observation", 64),
+    sa.Column("call_day", sa.Date, comment="UTC day of the call, where its text is"),
     sa.Column("passed", sa.Boolean, comment="verdict of this night"),
     sa.Column("first_passed", sa.Boolean, comment="verdict when the call joined the set"),
     text("judge_model", "model that the endpoint says answered"),
