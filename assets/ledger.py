@@ -110,5 +110,22 @@ def unpriced_spend(
     )
 
 
+@dg.asset_check(
+    asset="spend_change", description="The factors of every change of spend sum to it to the cent."
+)
+@typed
+def changes_add_up(
+    context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
+) -> dg.AssetCheckResult:
+    from llmops_jobs.ledger.checks import changes_that_do_not_add_up
+
+    wrong = changes_that_do_not_add_up(deployment.open(), _days(context))
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        description="; ".join(wrong[:5]) or "all of them do",
+        metadata={"scopes": len(wrong)},
+    )
+
+
 def _days(context: dg.AssetCheckExecutionContext) -> list[date]:
     return [date.fromisoformat(key) for key in context.partition_keys]

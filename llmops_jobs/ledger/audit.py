@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,7 @@ CAUSES: Final[dict[str, str]] = {
     "overlapping_buckets": "the source counts cached or reasoning tokens twice",
     "ignored_cache": "the source charges cached tokens as new ones",
     "ignored_extras": "the source leaves out requests, searches, audio or images",
+    "fixed_share": "the source's amounts are one multiple of ours: a gateway's fee, a discount",
     "incomplete_tokens": "the reported counts do not add up",
     "other_price": "the source charges another price; compare its model definition with the book",
     "not_a_model_call": "cost on a row that is not a model call (a roll-up would count twice)",
@@ -95,6 +96,7 @@ def audit(
     return rows.assign(difference_usd=rows["cost_usd"] - rows["reported_cost_usd"])
 
 
+_ALIKE = 10  # calls that must share a ratio before it is told as one
 _NOTHING = pa.scalar(Decimal(0), USD)
 
 
@@ -132,7 +134,26 @@ def _judged(
         full[rows] = amount(calls.take(pa.array(rows)))
         yield name, near(full)
         rows = rows[~near(full)[rows]]
+    yield "fixed_share", _same_multiple(calls["model"], ours, theirs, rows)
     issue = calls["issue"]
     yield "overlapping_buckets", true(pc.equal(issue, "overlapping_tokens"))
     yield "incomplete_tokens", true(pc.equal(issue, "incomplete_tokens"))
     yield "other_price", True
+
+
+def _same_multiple(models: pa.ChunkedArray, ours: Floats, theirs: Floats, rows: Any) -> Bools:
+    """Calls whose ratio to ours is one that a fifth of their model's differing calls share."""
+    holds = np.zeros(len(ours), dtype=bool)
+    rows = rows[(ours[rows] > 0) & (theirs[rows] > 0)]
+    if not len(rows):
+        return holds
+    frame = pd.DataFrame(
+        {
+            "model": models.take(pa.array(rows)).to_pandas(),
+            "ratio": np.round(theirs[rows] / ours[rows], 3),
+        }
+    )
+    alike = frame.groupby(["model", "ratio"])["ratio"].transform("size")
+    all_of_model = frame.groupby("model")["ratio"].transform("size")
+    holds[rows] = ((alike >= _ALIKE) & (alike >= all_of_model / 5)).to_numpy()
+    return holds

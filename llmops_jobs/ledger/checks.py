@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,6 +40,42 @@ def unpriced_models(home: Deployment, days: Sequence[date]) -> list[str]:
             calls[model or "(none)"] = calls.get(model or "(none)", 0) + int(requests)
     most = sorted(calls.items(), key=lambda item: (-item[1], item[0]))
     return [f"{model} ({requests} calls)" for model, requests in most]
+
+
+def changes_that_do_not_add_up(home: Deployment, days: Sequence[date]) -> list[str]:
+    """Scopes whose factors do not sum to their change of spend to the cent."""
+    if not days:
+        return []
+    wrong = []
+    for project in home.projects():
+        rows = home.database.table("spend_change", project.id, min(days), max(days))
+        for (day, period, scope), parts in rows.groupby(["day", "period", "scope"]):
+            change = parts["after_usd"].iloc[0] - parts["before_usd"].iloc[0]
+            left = change - sum(parts["effect_usd"], Decimal(0))
+            if abs(left) >= Decimal("0.005"):
+                wrong.append(f"{project.id} {day} {period} {scope}: {left} dollars unexplained")
+    return wrong
+
+
+def days_priced_otherwise(home: Deployment, project: str) -> list[date]:
+    """Days of the marts that were priced with another book than the one that is configured now.
+
+    `llmops run --select 'costs*'` over them applies the new one.
+    """
+    import sqlalchemy as sa
+
+    from llmops_jobs.ledger.book import load_book
+    from llmops_jobs.store.tables import TABLES
+
+    usage = TABLES["usage_daily"]
+    held = home.database.read(
+        sa.select(usage.c.day)
+        .where(usage.c.project_id == project)
+        .where(usage.c.price_book_hash != load_book(home.settings.ledger).hash)
+        .distinct()
+        .order_by(usage.c.day)
+    )
+    return list(held["day"])
 
 
 def _matching(tables: Mapping[str, ir.Table]) -> ir.Table:

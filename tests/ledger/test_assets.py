@@ -87,7 +87,25 @@ def test_a_new_price_is_a_run_of_the_costs_and_no_pull(home: Home) -> None:
         Decimal("1.00027"),
         Decimal("1.00027"),
     ]
-    assert "house (1 calls)" in home.checks()["unpriced_spend"][1]
+    checks = home.checks()
+    assert "house (1 calls)" in checks["unpriced_spend"][1]
+    assert checks["changes_add_up"][0]
+    change = home.deployment.database.table("spend_change", PROJECT, DAYS[1], DAYS[1])
+    price = change[(change["scope"] == "total") & (change["factor"] == "price")]
+    assert price["effect_usd"].tolist() == [Decimal(1)]
+
+
+def test_days_priced_with_another_book_are_known(home: Home) -> None:
+    from llmops_jobs.ledger.checks import changes_that_do_not_add_up, days_priced_otherwise
+
+    assert home.run("costs,usage_daily,spend_change").success
+    assert days_priced_otherwise(home.deployment, PROJECT) == []
+    home.prices.write_text("prices: [{match: {model: gpt-4o-mini}, discount: 0.5}]")
+    assert days_priced_otherwise(home.deployment, PROJECT) == DAYS
+    assert changes_that_do_not_add_up(home.deployment, DAYS) == []
+    with home.deployment.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE spend_change SET after_usd = 9 WHERE scope = 'total'")
+    assert "total" in changes_that_do_not_add_up(home.deployment, DAYS)[0]
 
 
 def test_every_day_of_a_range_has_its_own_metadata(home: Home) -> None:

@@ -83,6 +83,16 @@ def test_the_sources_old_price_and_the_own_contract_are_told_apart(tmp_path: Pat
     assert cause(book, "2.5", model="gpt-4o") == "own_price"
 
 
+def test_a_gateways_fee_is_one_multiple_of_many_calls() -> None:
+    rows = [
+        {"input_tokens": 1000 * n, "output_tokens": 0, "reported_cost_usd": Decimal(n) * fee}
+        for n in range(1, 13)
+        for fee in [Decimal("0.00015") * Decimal("1.055")]
+    ]
+    assert set(audited(load_book(), *rows)["cause"]) == {"fixed_share"}
+    assert set(audited(load_book(), *rows[:3])["cause"]) == {"other_price"}
+
+
 def test_cost_on_rows_that_are_no_model_calls_is_told_and_not_counted() -> None:
     span = {"is_model_call": False, "type": "SPAN", "model": "", "reported_cost_usd": Decimal(2)}
     told = audited(load_book(), {}, span).set_index("cause")
