@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from llmops_jobs.lake import schema
+from llmops_jobs.lake.stream import with_partition, write_stream
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -51,14 +52,17 @@ class Lake:
         """
         target = schema.TABLES[table]
         self._create(table)
-        if not isinstance(rows, pa.Table):
-            self._write(table, project, day, _batches(rows, target, project, day))
-            return
         from deltalake.exceptions import CommitFailedError
 
+        streamed = None
+        if not isinstance(rows, pa.Table):
+            streamed = write_stream(self, table, project, day, rows)
         for attempt in range(_TRIES):
             try:
-                self._write(table, project, day, _batches([rows], target, project, day))
+                if streamed is not None:
+                    streamed.commit()
+                else:
+                    self._write(table, project, day, _batches([rows], target, project, day))
                 return
             except CommitFailedError:
                 # Somebody replaced the same day at the same moment: the last one wins.
@@ -72,7 +76,7 @@ class Lake:
         from deltalake import write_deltalake
 
         write_deltalake(
-            self._uri(table),
+            self.uri(table),
             pa.RecordBatchReader.from_batches(schema.TABLES[table], batches),
             mode="overwrite",
             predicate=f"project_id = {_literal(project)} AND day = '{day.isoformat()}'",
@@ -91,7 +95,7 @@ class Lake:
         if delta is None:
             try:
                 DeltaTable.create(
-                    self._uri(table),
+                    self.uri(table),
                     schema.TABLES[table],
                     mode="ignore",
                     partition_by=list(schema.PARTITION),
@@ -159,7 +163,7 @@ class Lake:
                     known.update_incremental()
                     return known
                 self._tables[table] = DeltaTable(
-                    self._uri(table), storage_options=self.storage_options
+                    self.uri(table), storage_options=self.storage_options
                 )
             except TableNotFoundError:
                 self.forget(table)
@@ -186,7 +190,7 @@ class Lake:
                 return {}
             version = delta.version()
             if self._files.get(table, (-1,))[0] != version:
-                self._files[table] = (version, _list(delta, self._uri(table), self.is_local))
+                self._files[table] = (version, _list(delta, self.uri(table), self.is_local))
             return self._files[table][1]
 
     def _read_files(
@@ -202,7 +206,7 @@ class Lake:
                 with pq.ParquetFile(file) as parquet:
                     # Without one column the number of rows would be lost.
                     rows = parquet.read(inside or [schema.TABLES[table].names[2]])
-                rows = _with_new_columns(_with_partition(rows, project, day), wanted)
+                rows = _with_new_columns(with_partition(rows, project, day), wanted)
                 tables.append(rows.select(wanted.names).cast(wanted))
         return pa.concat_tables(tables) if tables else wanted.empty_table()
 
@@ -220,7 +224,8 @@ class Lake:
             ],
         )
 
-    def _uri(self, table: str) -> str:
+    def uri(self, table: str) -> str:
+        """The address of a table."""
         return f"{self.url.rstrip('/')}/{table}"
 
 
@@ -243,15 +248,8 @@ def _batches(
     parts: Iterable[pa.Table], target: pa.Schema, project: str, day: date
 ) -> Iterator[pa.RecordBatch]:
     for rows in parts:
-        whole = _with_partition(rows, project, day).select(target.names).cast(target)
+        whole = with_partition(rows, project, day).select(target.names).cast(target)
         yield from whole.to_batches()
-
-
-def _with_partition(rows: pa.Table, project: str, day: date) -> pa.Table:
-    rows = rows.drop_columns([name for name in schema.PARTITION if name in rows.column_names])
-    return rows.append_column(
-        "project_id", pa.repeat(pa.scalar(project, pa.string()), rows.num_rows)
-    ).append_column("day", pa.repeat(pa.scalar(day, pa.date32()), rows.num_rows))
 
 
 def _with_new_columns(rows: pa.Table, wanted: pa.Schema) -> pa.Table:

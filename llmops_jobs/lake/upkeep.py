@@ -81,7 +81,10 @@ def _compact_and_vacuum(lake: Lake, table: str, keep_hours: int) -> tuple[int, i
         )
         compacted += int(metrics["numFilesRemoved"])
     removed = delta.vacuum(
-        retention_hours=keep_hours, dry_run=False, enforce_retention_duration=False
+        retention_hours=keep_hours,
+        dry_run=False,
+        enforce_retention_duration=False,
+        full=True,  # files of writers that died, too
     )
     delta.create_checkpoint()
     delta.cleanup_metadata()

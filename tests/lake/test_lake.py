@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from llmops_jobs.lake import Lake, schema
+from llmops_jobs.lake.stream import write_stream
 from llmops_jobs.lake.upkeep import forget_before, tidy
 from tests.facts import DAY, PROJECT, facts
 
@@ -60,8 +61,13 @@ def test_replacing_touches_one_project_and_day_only(lake: Lake) -> None:
 def test_a_project_may_be_called_anything(lake: Lake, project: str) -> None:
     from llmops_jobs.lake.engine import DuckDB
 
+    lake.replace_day("observations", project, DAY, day_of(9, project=project))
+    lake.replace_day("observations", project, DAY, iter([day_of(5, project=project)]))
+    assert held(lake, project=project) == 5
     lake.replace_day("observations", project, DAY, day_of(2, project=project))
     assert held(lake, project=project) == 2
+    lake.replace_day("observations", project, DAY, iter([day_of(1, project=project)] * 2))
+    assert lake.days("observations", project) == [DAY]
     counted = DuckDB().run(
         lambda t: t["observations"].group_by("project_id").agg(n=t["observations"].count()),
         lake,
@@ -143,8 +149,9 @@ def test_threads_share_one_lake(lake: Lake) -> None:
 
     def work(day: date) -> None:
         try:
-            for size in (1, 2, 3):
-                lake.replace_day("observations", PROJECT, day, day_of(size, day))
+            for size in (1, 2, 3, 4):
+                rows = day_of(size, day)
+                lake.replace_day("observations", PROJECT, day, rows if size % 2 else iter([rows]))
                 assert held(lake, day) == size
         except BaseException as fault:
             faults.append(fault)
@@ -163,11 +170,12 @@ def test_old_files_are_removed_when_no_reader_needs_them(lake: Lake, tmp_path: P
         lake.replace_day("observations", PROJECT, DAY, day_of(size))
     reader = Lake(lake.url)
     assert held(reader) == 5
-    assert len(_files(tmp_path)) == 5
+    write_stream(lake, "observations", PROJECT, DAY, [day_of(9)])  # and then its process died
+    assert len(_files(tmp_path)) == 6
     tidy(lake, today=DAY)
-    assert len(_files(tmp_path)) == 5
+    assert len(_files(tmp_path)) == 6
     (swept,) = tidy(lake, today=DAY, keep_hours=0)
-    assert swept.removed == 4
+    assert swept.removed == 5
     assert len(_files(tmp_path)) == 1
     assert held(reader) == held(lake) == 5
 
@@ -187,7 +195,7 @@ def test_a_day_in_many_files_is_joined_and_says_the_same(lake: Lake, tmp_path: P
 
     lake.replace_day("observations", PROJECT, DAY, day_of(1))
     for _ in range(11):
-        write_deltalake(lake._uri("observations"), day_of(1), mode="append")
+        write_deltalake(lake.uri("observations"), day_of(1), mode="append")
     assert len(lake.files("observations", PROJECT, [DAY])) == 12
     (swept,) = tidy(lake, today=DAY)
     assert swept.compacted == 12
@@ -241,7 +249,7 @@ def test_two_writers_of_one_day_leave_the_day_of_one_of_them(lake: Lake) -> None
     threads = [
         threading.Thread(
             target=lambda size=size: Lake(lake.url).replace_day(
-                "observations", PROJECT, DAY, day_of(size)
+                "observations", PROJECT, DAY, day_of(size) if size > 20 else iter([day_of(size)])
             )
         )
         for size in sizes

@@ -1,0 +1,104 @@
+"""Writing a day that does not fit in memory: Parquet row group by row group, then one commit.
+
+`write_deltalake` takes in all that it is given before it writes; a day of ten million rows would
+not fit. Here the file is written as the rows come, and becomes part of the table with the commit
+alone: a writer that dies leaves a file that nobody knows and that the daily upkeep removes.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+import pyarrow as pa
+
+from llmops_jobs.lake import schema
+
+if TYPE_CHECKING:
+    from llmops_jobs.lake.lake import Lake
+
+_ROW_GROUP: Final = 100_000
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A written file that no version of the table has yet."""
+
+    lake: Lake
+    table: str
+    project: str
+    day: date
+    path: str
+    size: int
+    rows: int
+
+    def commit(self) -> None:
+        """Replaces the day by the file.
+
+        Raises CommitFailedError when another writer replaced the same day meanwhile.
+        """
+        from deltalake.transaction import AddAction
+
+        delta = self.lake.delta(self.table)
+        assert delta is not None
+        partition: dict[str, str | None] = {"project_id": self.project, "day": self.day.isoformat()}
+        added = AddAction(
+            path=self.path,
+            size=self.size,
+            partition_values=partition,
+            modification_time=int(time.time() * 1000),
+            data_change=True,
+            stats=json.dumps({"numRecords": self.rows}),
+        )
+        delta.create_write_transaction(
+            [added] if self.rows else [],
+            "overwrite",
+            schema.TABLES[self.table],
+            partition_by=list(schema.PARTITION),
+            partition_filters=[(name, "=", str(value)) for name, value in partition.items()],
+        )
+
+
+def write_stream(
+    lake: Lake, table: str, project: str, day: date, parts: Iterable[pa.Table]
+) -> Streamed:
+    """Writes rows as they come; memory is that of a row group."""
+    import pyarrow.fs as pa_fs
+    import pyarrow.parquet as pq
+    from deltalake.fs import DeltaStorageHandler
+
+    handler = DeltaStorageHandler(lake.uri(table), options=lake.storage_options)
+    filesystem = pa_fs.PyFileSystem(handler)
+    folder = f"project_id={quote(project, safe='')}/day={day.isoformat()}"
+    path = f"{folder}/part-{uuid.uuid4()}.zstd.parquet"
+    filesystem.create_dir(folder, recursive=True)
+    target = schema.TABLES[table]
+    inside = pa.schema([field for field in target if field.name not in schema.PARTITION])
+    count, waiting = 0, inside.empty_table()
+    with (
+        filesystem.open_output_stream(path) as sink,
+        pq.ParquetWriter(sink, inside, compression="zstd") as writer,
+    ):
+        for part in parts:
+            count += part.num_rows
+            waiting = pa.concat_tables([waiting, part.select(inside.names).cast(inside)])
+            if waiting.num_rows >= _ROW_GROUP:
+                writer.write_table(waiting, row_group_size=_ROW_GROUP)
+                waiting = inside.empty_table()
+                pa.default_memory_pool().release_unused()
+        writer.write_table(waiting, row_group_size=_ROW_GROUP)
+    size = filesystem.get_file_info(path).size
+    return Streamed(lake, table, project, day, path, int(size), count)
+
+
+def with_partition(rows: pa.Table, project: str, day: date) -> pa.Table:
+    rows = rows.drop_columns([name for name in schema.PARTITION if name in rows.column_names])
+    return rows.append_column(
+        "project_id", pa.repeat(pa.scalar(project, pa.string()), rows.num_rows)
+    ).append_column("day", pa.repeat(pa.scalar(day, pa.date32()), rows.num_rows))
