@@ -31,6 +31,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "prompts": ("llmops_jobs.cli.prompts", "Propose or roll back a prompt label."),
     "replay": ("llmops_jobs.cli.replay", "What is needed to run a past request again."),
     "label": ("llmops_jobs.cli.label", "Put the most informative rows into an annotation queue."),
+    "prices": ("llmops_jobs.cli.prices", "What a model costs; which models have no price."),
     "export": ("llmops_jobs.cli.export", "FOCUS or Parquet files from the marts."),
 }
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from llmops_jobs.lake import Lake
 from llmops_jobs.lake.engine import engine_for
 from llmops_jobs.ledger.book import load_book
-from llmops_jobs.ledger.marts import cost_issues, top_spenders, usage_daily
+from llmops_jobs.ledger.marts import cost_issues, daily_spenders, top_spenders, usage_daily
 from tests.facts import DAY, PROJECT, START, facts
 
 ENGINE = engine_for("duckdb")
@@ -81,6 +81,30 @@ def test_top_spenders_of_a_week_are_exact(lake: Lake) -> None:
     week = [DAY + timedelta(days=offset) for offset in range(3)]
     rows = top_spenders(ENGINE, lake, PROJECT, week, 5)
     assert rows[rows["kind"] == "user"]["subject"].tolist() == ["steady", "once"]
+
+
+def test_days_taken_together_are_the_days_taken_alone(lake: Lake) -> None:
+    days = [DAY + timedelta(days=offset) for offset in range(3)]
+    for number, day in enumerate(days):
+        start = START + timedelta(days=number)
+        land(
+            lake,
+            [
+                {"day": day, "start_time": start, "model": model, "user_id": f"u{n % (number + 1)}"}
+                for n, model in enumerate(("gpt-4o", "mystery", "gpt-4o-mini", "gpt-4o"))
+            ],
+            day,
+        )
+    together = daily_spenders(ENGINE, lake, PROJECT, days, 3), _usage(lake, days)
+    for day in days:
+        alone = daily_spenders(ENGINE, lake, PROJECT, [day], 3), _usage(lake, [day])
+        for whole, part in zip(together, alone, strict=True):
+            found = whole[whole["day"] == day].reset_index(drop=True)
+            pd.testing.assert_frame_equal(found, part.reset_index(drop=True))
+
+
+def _usage(lake: Lake, days: list[date]) -> pd.DataFrame:
+    return usage_daily(ENGINE, lake, PROJECT, days, "hash")
 
 
 _CALL = st.fixed_dictionaries(

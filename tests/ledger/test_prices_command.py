@@ -1,0 +1,64 @@
+"""`llmops prices`: what a model costs, and lines for the price file where it costs nobody knows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from llmops_jobs.cli import llmops
+from llmops_jobs.config import load
+from llmops_jobs.deployment import Deployment
+from llmops_jobs.ledger.book import load_book
+from llmops_jobs.ledger.settings import LedgerSettings
+from tests.facts import DAY, PROJECT
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LLMOPS_CONFIG", raising=False)
+    monkeypatch.setenv("LLMOPS_HOME", str(tmp_path / "home"))
+    return Deployment(load())
+
+
+def prices(*arguments: str) -> str:
+    done = CliRunner().invoke(llmops, ["prices", *arguments], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_it_shows_every_price_of_a_model_with_its_tiers() -> None:
+    told = prices("gemini-2.5-pro", "--provider", "google", "--day", "2026-09-01")
+    assert "google/gemini-2.5-pro@" in told
+    assert "for calls of more than 200,000 input tokens" in told
+    assert load_book().hash in told
+    answer = json.loads(prices("gpt-4o", "--day", "2026-09-01", "--json"))
+    assert answer["tiers"][0]["per_million_tokens"]["cache_read"] == "1.25"
+    assert answer["tiers"][0]["per_piece"]["web_search"] == "0.01"
+
+
+def test_it_says_that_a_model_has_no_price() -> None:
+    assert "mystery: no price on 2026-09-01" in prices("mystery", "--day", "2026-09-01")
+
+
+def test_models_without_a_price_come_as_lines_that_the_price_file_takes(home: Deployment) -> None:
+    row = {"issue": "missing_price", "provider": "", "price_status": "unpriced", "cost_usd": 0}
+    row |= {"input_tokens": 5000, "output_tokens": 70, "requests": 3}
+    rows = [{**row, "model": "ho(use"}, {**row, "model": "v1.5-local", "provider": "vllm"}]
+    home.database.replace_day("cost_issue_daily", PROJECT, DAY, pd.DataFrame(rows))
+    told = prices("--day", str(DAY))
+    assert "3 calls, 5,000 tokens in, 70 out" in told
+    Path("prices.yaml").write_text(told)
+    book = load_book(LedgerSettings(price_file="prices.yaml"))
+    assert book.tiers("", "ho(use", DAY) and book.tiers("vllm", "v1.5-local", DAY)
+    assert not book.tiers("vllm", "v175-local", DAY)
+    models = json.loads(prices("--day", str(DAY), "--json"))["models"]
+    assert {model["model"] for model in models} == {"ho(use", "v1.5-local"}
+
+
+def test_without_unpriced_models_it_says_so() -> None:
+    assert "has a price" in prices("--day", "2026-01-01")
