@@ -22,7 +22,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from llmops_jobs.dimensions import DIMENSIONS
-from llmops_jobs.signals import intervals, votes
+from llmops_jobs.signals import bias, intervals, votes
 from llmops_jobs.signals.cells import CELL, model_calls, traces
 from llmops_jobs.signals.settings import FeedbackSettings
 from llmops_jobs.signals.shrinkage import shrink
@@ -43,9 +43,12 @@ _RATED: Final = pa.schema([("trace_id", pa.string())])
 @dataclass(frozen=True)
 class Given:
     """What was given on some days: rows of feedback_given (with `day` and `given_day`), rows of
-    feedback_label_daily, and the number of scores whose trace is unknown."""
+    feedback_label_daily, the rated traces' rows of feedback_moment and those of all traces of the
+    days, and the number of scores whose trace is unknown."""
 
     votes: pd.DataFrame
+    rated: pd.DataFrame
+    every: pd.DataFrame
     labels: pd.DataFrame
     unmatched: dict[date, int]
 
@@ -65,6 +68,8 @@ def measure(
     joined = joined[known]
     return Given(
         votes=_given(joined),
+        rated=bias.of_rated(engine, lake, project, reach, _users(joined)),
+        every=bias.of_all(engine, lake, project, days),
         labels=_labels(joined),
         unmatched={day: int(lost.get(day, 0)) for day in days},
     )
@@ -181,6 +186,12 @@ def _given(joined: pd.DataFrame) -> pd.DataFrame:
     ].sum()
     distinct = rows.groupby(keys, as_index=False)["trace_id"].nunique()
     return sums.merge(distinct.rename(columns={"trace_id": "traces"}), on=keys)
+
+
+def _users(joined: pd.DataFrame) -> pd.DataFrame:
+    """The traces that users rated, by the day on which they did."""
+    mine = joined.loc[joined["source"] == "API", ["day", "given_day", "trace_id"]]
+    return mine.drop_duplicates()
 
 
 def _labels(joined: pd.DataFrame) -> pd.DataFrame:

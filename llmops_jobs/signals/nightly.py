@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from llmops_jobs.signals import errors, feedback, latency, unit_cost
+from llmops_jobs.signals import bias, errors, feedback, latency, unit_cost
 from llmops_jobs.signals import outcomes as outcome_rows
 
 if TYPE_CHECKING:
@@ -82,10 +82,19 @@ def write_feedback(home: Deployment, project: str, days: Sequence[date]) -> Told
         home.database.replace(
             "feedback_given", window, given.votes[given.votes["given_day"] == day]
         )
+        home.database.replace(
+            "feedback_moment",
+            {**window, "traces": "rated"},
+            given.rated[given.rated["given_day"] == day],
+        )
+        every = given.every[given.every["day"] == day]
+        home.database.replace("feedback_moment", {**window, "traces": "all"}, every)
     after = feedback.rated_days(home.database, project, days)
     for rated in sorted({*days, *before, *after}):
         rows = feedback.daily(home.database, project, rated, settings)
         home.database.replace_day("feedback_daily", project, rated, rows)
+        moments = home.database.table("feedback_moment", project, rated, rated)
+        home.database.replace_day("feedback_bias", project, rated, bias.compare(moments))
     for day in days:
         mine = given.votes[given.votes["given_day"] == day]
         yield (

@@ -20,22 +20,18 @@ def shrink(k: ArrayLike, n: ArrayLike, least_weight: float = 0.0) -> Floats:
     if total == 0:
         return np.full(trials.shape, np.nan)
     mean = hits.sum() / total
-    return (hits + _weight(hits, trials, mean, least_weight) * mean) / (
-        trials + _weight(hits, trials, mean, least_weight)
-    )
+    weight = _weight(hits[trials > 0], trials[trials > 0], mean, least_weight)
+    return (hits + weight * mean) / (trials + weight)
 
 
 def _weight(hits: Floats, trials: Floats, mean: float, least: float) -> float:
-    """The prior's weight: mean (1 - mean) / variance between cells - 1."""
-    used = trials > 0
-    x, size = hits[used], trials[used]
-    spread = size.sum() - (size**2).sum() / size.sum()
-    noise = mean * (1 - mean)
-    if len(size) < 2 or noise == 0 or spread <= 0:
-        return max(least, float(size.sum()))
-    between = ((size * (x / size - mean) ** 2).sum() - (len(size) - 1) * noise) / (
-        spread - (len(size) - 1)
-    )
-    if between <= 0 or spread <= len(size) - 1:
-        return max(least, float(size.sum()))
-    return max(least, noise / between - 1)
+    """1 / rho - 1, where rho is the correlation of two votes of one cell; all votes' own weight
+    where cells differ no more than chance makes them."""
+    cells, total, noise = len(trials), trials.sum(), mean * (1 - mean)
+    spread = total - (trials**2).sum() / total
+    if noise > 0 and spread > cells - 1:
+        found = (trials * (hits / trials - mean) ** 2).sum() / noise
+        correlation = (found - (cells - 1)) / (spread - (cells - 1))
+        if correlation > 0:
+            return max(least, 1 / min(correlation, 1.0) - 1)
+    return max(least, float(total))

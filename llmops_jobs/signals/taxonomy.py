@@ -186,6 +186,7 @@ _PATTERNS: Final = {
         deploymentnotfound
         unsupported (?:parameter|value|model|media|content|country)
         not supported
+        does not support
         unrecognized request
         must (?:be|alternate|have|contain|start|end|match)
         malformed

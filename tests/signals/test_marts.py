@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from llmops_jobs.deployment import Deployment
-from llmops_jobs.signals import checks, histogram, nightly
+from llmops_jobs.signals import bias, checks, histogram, nightly
 from tests.facts import DAY, PROJECT, facts
 from tests.signals.world import call, deployment, land, land_scores, root, vote
 
@@ -273,6 +273,34 @@ def test_small_cells_are_shrunk_to_the_rate_of_all(home: Deployment) -> None:
     assert found.loc["c", "rate"] == 0
     assert 0.5 < found.loc["c", "shrunk_rate"] < pooled
     assert abs(found.loc["a", "shrunk_rate"] - 0.9) < 0.02
+
+
+def test_raters_who_are_not_like_the_others_are_noticed(home: Deployment) -> None:
+    generator = np.random.default_rng(8)
+    rows: list[dict[str, Any]] = []
+    slow = []
+    for n in range(400):
+        seconds = float(generator.lognormal(0, 0.5))
+        rows.append(call(f"t{n}", seconds=seconds, is_root=True))
+        if seconds > 1.2:
+            slow.append(f"t{n}")
+    land(home, rows)
+    land_scores(home, [vote(trace) for trace in slow[:60]] + [vote(slow[60], day=NEXT)])
+    night(home, DAY, NEXT)
+    found = home.database.table("feedback_bias").set_index("trait")
+    seconds_ = np.array([row["latency_s"] for row in rows])
+    rated = np.isin([row["trace_id"] for row in rows], slow[:61])
+    logs = np.log(seconds_)
+    pooled = np.sqrt((logs[rated].var(ddof=1) + logs[~rated].var(ddof=1)) / 2)
+    latency = found.loc["latency_s"]
+    assert (latency.rated, latency.unrated) == (61, 339)
+    expected = (logs[rated].mean() - logs[~rated].mean()) / pooled
+    assert latency.difference == pytest.approx(expected, rel=1e-4)
+    assert latency.matters
+    assert latency.low < latency.difference < latency.high
+    assert not found["matters"].get("output_tokens", False)
+    over = bias.over(home.database, PROJECT, DAY, NEXT).set_index("trait")
+    assert over.loc["latency_s", "difference"] == pytest.approx(latency.difference)
 
 
 def test_outcomes_have_a_price(home: Deployment) -> None:

@@ -188,6 +188,37 @@ feedback_label_daily = sa.Table(
     comment="one row per project, day, score, source, feature and category",
 )
 
+feedback_moment = sa.Table(
+    "feedback_moment",
+    METADATA,
+    project(),
+    day(comment="UTC day of the trace"),
+    day("given_day", "UTC day on which it was rated; the trace's day for all traces"),
+    text_key("traces", "all, or rated by users", 8),
+    text_key("trait", "what is compared; times and lengths as natural logarithms", 32),
+    count("n", "traces"),
+    number("total", "sum of the trait"),
+    number("squares", "sum of its squares"),
+    comment="sums behind feedback_bias: they add up over days",
+)
+
+feedback_bias = sa.Table(
+    "feedback_bias",
+    METADATA,
+    project(),
+    day(comment="UTC day of the traces"),
+    text_key("trait", "what is compared", 32),
+    count("rated", "traces that users rated"),
+    count("unrated", "traces that nobody rated"),
+    number("rated_mean", "mean of the rated; geometric mean of times and lengths"),
+    number("unrated_mean", "mean of the unrated"),
+    number("difference", "standardized: difference of means / pooled standard deviation"),
+    number("low", "lower end of its 95 % interval"),
+    number("high", "upper end of its 95 % interval"),
+    sa.Column("matters", sa.Boolean, nullable=False, comment="surely beyond 0.1 either way"),
+    comment="are rated traces like the others: one row per project, day and trait",
+)
+
 unit_cost_daily = sa.Table(
     "unit_cost_daily",
     METADATA,
