@@ -139,8 +139,10 @@ def canary_findings(database: Database, project: str, day: date) -> list[Finding
 
         p = float(binomtest(worse, worse + better).pvalue) if worse + better else 1.0
         shift = Shift(float(worse + better), p, float(first.mean()), float(now.mean()))
+        models = ", ".join(sorted(set(part["judge_model"]) - {""}))
         detail = (
-            f"{rubric}: the judge changed its mind on {worse + better} of {len(part)} fixed calls"
+            f"{rubric}: the judge ({models or 'unnamed'}) changed its mind on {worse + better} "
+            f"of {len(part)} fixed calls"
         )
         findings.append(Finding("judge_canary", str(rubric), shift, detail))
     return findings
