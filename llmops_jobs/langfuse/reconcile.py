@@ -32,6 +32,10 @@ _ROW_LIMIT = 1000
 _CENT = Decimal("0.000001")
 
 
+class TruncatedError(SourceError):
+    """The Metrics API may have left out days; it never says so."""
+
+
 @dataclass(frozen=True)
 class Counted:
     """One day by the Metrics API. Tokens and cost are sums over all its rows, versions included."""
@@ -62,10 +66,10 @@ def reconcile(
     A Metrics API that cannot be asked (its quota used up, say) costs no night: the day is marked
     `not_checked`, with the reason.
     """
-    counted, why_not = _ask(deployment, project, wanted)
+    counted, why_not, status = _ask(deployment, project, wanted)
     now = datetime.now(UTC)
     for day in sorted(wanted):
-        row = _compare(deployment, project, day, counted.get(day), why_not, now)
+        row = _compare(deployment, project, day, counted.get(day), (status, why_not), now)
         frame = pd.DataFrame([row]).astype(object)
         deployment.database.replace_day("reconciliation", project.id, day, frame)
         yield Compared(day, row)
@@ -73,11 +77,12 @@ def reconcile(
 
 def _ask(
     deployment: Deployment, project: ProjectKeys, wanted: Sequence[date]
-) -> tuple[dict[date, Counted], str]:
+) -> tuple[dict[date, Counted], str, str]:
+    """(days counted, why the others were not, the status of those)"""
     from llmops_jobs.langfuse.sources import open_client
 
     if not deployment.settings.ingest.reconcile or not project.secret_key:
-        return {}, "reconciliation is switched off"
+        return {}, "reconciliation is switched off", "not_checked"
     counted: dict[date, Counted] = {}
     ordered = sorted(wanted)
     with open_client(deployment, project) as client:
@@ -87,9 +92,11 @@ def _ask(
             ordered = ordered[len(part) :]
             try:
                 counted |= count_days(client, part[0], part[-1])
+            except TruncatedError as error:
+                return counted, str(error), "truncated"
             except SourceError as error:
-                return counted, str(error)
-    return counted, ""
+                return counted, str(error), "not_checked"
+    return counted, "the day was not answered", "not_checked"
 
 
 def count_days(client: Client, first: date, last: date) -> dict[date, Counted]:
@@ -117,7 +124,7 @@ def count_days(client: Client, first: date, last: date) -> dict[date, Counted]:
     if not isinstance(data, list):
         raise SourceError(f"{client.keys.base_url}{METRICS} answered without data")
     if len(data) >= _ROW_LIMIT:
-        raise SourceError(f"{METRICS} reached its limit of {_ROW_LIMIT} rows: it may be cut")
+        raise TruncatedError(f"{METRICS} reached its limit of {_ROW_LIMIT} rows: it may be cut")
     counted = {day: Counted(0, Decimal(0), 0) for day in days.days(first, last)}
     for item in data:
         day = date.fromisoformat(str(item["time_dimension"])[:10])
@@ -135,7 +142,7 @@ def _compare(
     project: ProjectKeys,
     day: date,
     source: Counted | None,
-    why_not: str,
+    otherwise: tuple[str, str],
     now: datetime,
 ) -> dict[str, Any]:
     columns = ["reported_cost_usd", "usage_details"]
@@ -158,7 +165,7 @@ def _compare(
         "checked_at": now,
     }
     if source is None:
-        return row | {"status": "not_checked", "detail": why_not or "the day was not answered"}
+        return row | {"status": otherwise[0], "detail": otherwise[1]}
     row["unexplained"] = source.rows - here.num_rows - duplicates - quarantined
     status, detail = judge(
         row,
@@ -196,7 +203,7 @@ def judge(row: dict[str, Any], *, beyond: bool, pulled: bool) -> tuple[str, str]
 
 
 def _total_tokens(usages: list[str]) -> int:
-    """Tokens as Langfuse counts them: the reported total, or the sum of the other keys."""
+    """Tokens as the Metrics API counts them: the key `total` of each row, and nothing without."""
     import msgspec
 
     decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -208,6 +215,6 @@ def _total_tokens(usages: list[str]) -> int:
             usage = decode(text)
         except msgspec.MsgspecError:
             continue
-        numbers = {k: v for k, v in usage.items() if isinstance(v, int | float)}
-        total += numbers.get("total", sum(numbers.values()))
+        given = usage.get("total")
+        total += given if isinstance(given, int | float) and given == given else 0
     return int(total)

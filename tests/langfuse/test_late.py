@@ -138,6 +138,24 @@ def test_a_day_below_the_retention_keeps_what_is_held_and_takes_what_is_new(
         assert "our copy stays" in compared.row["detail"]
 
 
+def test_a_metrics_api_that_refuses_or_may_be_cut_costs_no_night(
+    night: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment, project, server = night
+    server.state.faults.set([{"kind": "forbidden", "path": "/api/public/v2/metrics"}])
+    (compared,) = reconcile(deployment, project, DAYS[:1])
+    assert compared.row["status"] == "not_checked"
+    assert "does not let these keys read /api/public/v2/metrics" in compared.row["detail"]
+    assert compared.row["rows_here"] == 5
+    server.state.faults.clear()
+    monkeypatch.setattr("llmops_jobs.langfuse.reconcile._ROW_LIMIT", 1)
+    (compared,) = reconcile(deployment, project, DAYS[:1])
+    assert compared.row["status"] == "truncated"
+    assert deployment.database.table("reconciliation", project.id, DAYS[0], DAYS[0])[
+        "status"
+    ].tolist() == ["truncated"]
+
+
 def test_the_reach_is_the_shorter_of_retention_and_plan(night: Any) -> None:
     from dataclasses import replace
 
