@@ -7,6 +7,7 @@ import dagster as dg
 
 from assets._daily import add_day_metadata, daily_asset
 from llmops_jobs.report.publish import Published
+from llmops_jobs import progress
 from llmops_jobs.resources import DeploymentResource
 
 
@@ -43,8 +44,11 @@ def report(context: dg.AssetExecutionContext, deployment: DeploymentResource) ->
     days = [date.fromisoformat(key) for key in context.partition_keys]
     site = Site(home.settings.reports_url)
     projects = [project.id for project in home.projects()]
+    made = 0
     for done in publish(home.database, home.settings.report, site, projects, min(days), max(days)):
         if done.report.period.kind == "day":
+            made += 1
+            progress.tell("report", made, len(days) * len(projects))
             metadata = _metadata(done, site.address(done.path))
             add_day_metadata(context, done.report.period.last, metadata)
 

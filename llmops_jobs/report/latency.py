@@ -32,8 +32,9 @@ class Histograms:
         days = np.array([ordinals[one] for one in day])
         n = np.array(count, dtype="int64")
         self._parts[None] = (days, code, n)
-        keys, place = np.unique(np.array(value, dtype=object).astype(str), return_inverse=True)
-        for number, key in enumerate(keys):
+        keys = {key: number for number, key in enumerate(sorted(set(value)))}
+        place = np.array([keys[key] for key in value])
+        for key, number in keys.items():
             picked = np.flatnonzero(place == number)
             self._parts[str(key)] = (days[picked], code[picked], n[picked])
 

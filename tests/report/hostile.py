@@ -36,6 +36,7 @@ TERMINAL = ("\x1b[31mred\x1b[0m", "\x1b]0;title\x07text", "bell\x07back\x08space
 FORMULA = ('=HYPERLINK("https://evil.example")', "+1+1", "-2+3", "@SUM(A1)", "\t=1+1")
 BIDI = ("\u202eevil\u202c", "user\u2066\u2069name", "\u200fabc", "a\u200bb\ufeffc")
 SCRIPTS = ("مساعد المبيعات", "עוזר מכירות", "👩‍👩‍👧‍👦 family bot 🚀", "客户支持助手", "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢")
-LONG = ("x" * 1_000_000, "a-name-of-exactly-fifty-characters-for-one-feature", "word " * 50_000)
+HUGE = "x" * 1_000_000
+LONG = ("y" * 3_000, "a-name-of-exactly-fifty-characters-for-one-feature", "word " * 500)
 
 EVERYTHING = (*XSS, *MARKDOWN, *TERMINAL, *FORMULA, *BIDI, *SCRIPTS, *LONG)

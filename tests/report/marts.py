@@ -47,6 +47,7 @@ def fill(
         "project": _project(project),
         "usage_daily": _usage(rng, span, features, models, tenants),
         "latency_histogram": _latency(rng, span, features, models),
+        "latency_daily": _percentiles(span, features),
         "error_daily": _errors(rng, span, features),
         "error_family": _families(span),
         "waste_daily": _waste(rng, span, features),
@@ -177,6 +178,15 @@ def _histogram(
     rows = pd.concat(parts, ignore_index=True)
     fixed = _dimensions(**at) | {"level": level, "metric": metric, "gamma": _BASE}
     return rows.assign(**fixed)
+
+
+def _percentiles(span: Sequence[date], features: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        _dimensions(day=day, feature=feature, level="trace", metric="latency")
+        | {"n": 120, "p50": 1.9, "p90": 3.6, "p95": 4.4, "p99": 6.8}
+        for day in span
+        for feature in features
+    ]
 
 
 _ERRORS = (
@@ -487,7 +497,7 @@ def _quarantine(span: Sequence[date]) -> list[dict[str, Any]]:
 def _pulls(span: Sequence[date]) -> list[dict[str, Any]]:
     return [
         {"day": day, "source": "observations", "rows": 5200, "pages": 6, "bytes": 4_000_000}
-        | {"content_hash": "c0ffee", "stale": day == span[-3]}
+        | {"content_hash": "c0ffee", "stale": day == span[-3:][0]}
         | {
             "pulled_at": datetime(day.year, day.month, day.day, 1, 31, tzinfo=UTC)
             + timedelta(days=1)
