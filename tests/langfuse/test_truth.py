@@ -4,7 +4,7 @@ A model keeps what the source holds. Steps add rows (late ones too), send them a
 them, pull days, crash in the middle of a landing, and pull with faults. In the end every day is
 pulled once more and must equal the model; at every step a day is whole: what it was, or what it is.
 
-LLMOPS_EXAMPLES sets how many scripts are tried (15 unless set; 500 takes some minutes).
+LLMOPS_EXAMPLES sets how many scripts are tried (10 unless set; 500 takes some minutes).
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def check(stage: tuple[Running, MemorySource], script: list[tuple[Any, ...]]) ->
 
 
 @settings(
-    max_examples=int(os.environ.get("LLMOPS_EXAMPLES", "15")),
+    max_examples=int(os.environ.get("LLMOPS_EXAMPLES", "10")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
