@@ -25,7 +25,7 @@ PROJECT = "bench"
 DAY = date(2026, 9, 1)
 CALLS = 1_000_000
 _MESSAGES = (
-    "Error code: 429 - {{'error': {{'message': 'Rate limit reached for m in organization org-{n}'}}}}",
+    "Error code: 429 - {{'error': {{'message': 'Rate limit reached for m in org-{n}'}}}}",
     "Request timed out after {n} s",
     "Error code: 500 - {{'error': {{'message': 'Internal server error', 'id': 'req_{n}'}}}}",
     "1 validation error for Answer{n} field required",
