@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from llmops_jobs.evals.calls import READ_LIMIT, Call
 
+T = TypeVar("T")
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 
 
@@ -19,35 +21,39 @@ def words(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Batch:
-    """Calls in a fixed order. Every list below is parallel to `calls`."""
+    """Calls in a fixed order. Every list below is parallel to `calls`; a part of a batch takes
+    its lists from the whole, so that each is computed once."""
 
     calls: Sequence[Call]
+    whole: Batch | None = None
+    places: Sequence[int] = ()
 
     @cached_property
     def answers(self) -> list[str]:
-        return [call.answer[:READ_LIMIT] for call in self.calls]
+        return self._each("answers", lambda call: call.answer[:READ_LIMIT])
 
     @cached_property
     def questions(self) -> list[str]:
-        return [call.question[:READ_LIMIT] for call in self.calls]
+        return self._each("questions", lambda call: call.question[:READ_LIMIT])
 
     @cached_property
     def answer_words(self) -> list[list[str]]:
-        return [words(text) for text in self.answers]
+        return self._each("answer_words", lambda call: words(call.answer))
 
     @cached_property
     def question_words(self) -> list[list[str]]:
-        return [words(text) for text in self.questions]
+        return self._each("question_words", lambda call: words(call.question))
 
     @cached_property
     def context_words(self) -> list[list[str]]:
-        return [words(call.context) for call in self.calls]
+        return self._each("context_words", lambda call: words(call.context))
 
-    def part(self, indices: Sequence[int]) -> Batch:
-        """Some of the calls; what was computed already is not computed again."""
-        part = Batch([self.calls[i] for i in indices])
-        for name in ("answers", "questions", "answer_words", "question_words", "context_words"):
-            if name in self.__dict__:
-                whole = self.__dict__[name]
-                part.__dict__[name] = [whole[i] for i in indices]
-        return part
+    def part(self, places: Sequence[int]) -> Batch:
+        """Some of the calls."""
+        return Batch([self.calls[i] for i in places], self, places)
+
+    def _each(self, name: str, make: Callable[[Call], T]) -> list[T]:
+        if self.whole is None:
+            return [make(call) for call in self.calls]
+        computed: list[T] = getattr(self.whole, name)
+        return [computed[i] for i in self.places]

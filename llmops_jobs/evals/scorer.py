@@ -42,6 +42,9 @@ def skipped(reason: str) -> Score:
     return Score(None, reason=reason, status="skipped")
 
 
+_NONE = Score(None)  # stands until the scorer has answered
+
+
 def failed(reason: str) -> Score:
     """The scorer broke on this call."""
     return Score(None, reason=reason, status="error")
@@ -128,8 +131,9 @@ def from_callable(
 
 def run(scorer: Scorer, batch: Batch) -> list[Score]:
     """One Score per call, whatever the scorer does: an exception marks its calls as errors."""
-    applicable = [i for i, call in enumerate(batch.calls) if not _missing(scorer, call)]
-    results = [skipped(f"no {', '.join(_missing(scorer, call))}") for call in batch.calls]
+    missing = [_missing(scorer, call) for call in batch.calls]
+    applicable = [i for i, names in enumerate(missing) if not names]
+    results = [skipped(f"no {', '.join(names)}") if names else _NONE for names in missing]
     if not applicable:
         return results
     part = batch if len(applicable) == len(batch.calls) else batch.part(applicable)

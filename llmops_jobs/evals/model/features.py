@@ -66,21 +66,18 @@ def dense_of(batch: Batch, scores: pd.DataFrame) -> np.ndarray:
         ],
         dtype=float,
     ).reshape(len(batch.calls), len(SHAPE))
-    keys = pd.MultiIndex.from_tuples(
-        [(call.trace_id, call.observation_id) for call in batch.calls],
-        names=["trace_id", "observation_id"],
-    )
-    values = np.zeros((len(keys), len(SCORERS)))
+    place = {(call.trace_id, call.observation_id): i for i, call in enumerate(batch.calls)}
+    column = {name: j for j, name in enumerate(SCORERS)}
+    values = np.zeros((len(place), len(SCORERS)))
     missing = np.ones_like(values)
-    for j, name in enumerate(SCORERS):
-        if scores.empty:
-            continue
-        part = scores[(scores["scorer"] == name) & scores["value"].notna()]
-        if len(part):
-            found = part.set_index(["trace_id", "observation_id"])["value"].astype(float)
-            aligned = found[~found.index.duplicated()].reindex(keys).to_numpy(dtype=float)
-            missing[:, j] = np.isnan(aligned)
-            values[:, j] = np.nan_to_num(np.clip(aligned, 0, 40))
+    known = scores if scores.empty else scores[scores["value"].notna()]
+    if not known.empty:
+        named = (known[name].tolist() for name in ("trace_id", "observation_id", "scorer", "value"))
+        for trace, observation, scorer, value in zip(*named, strict=True):
+            i, j = place.get((trace, observation)), column.get(scorer)
+            if i is not None and j is not None:
+                values[i, j] = min(40.0, max(0.0, float(value)))
+                missing[i, j] = 0.0
     return np.hstack([shape, values, missing])
 
 

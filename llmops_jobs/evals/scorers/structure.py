@@ -65,7 +65,7 @@ def expected(call: Call) -> tuple[bool, Any]:
         named = wanted.get("json_schema")
         named = named.get("schema", named) if isinstance(named, dict) else wanted.get("schema")
         return True, named if isinstance(named, dict) else _schema_in(told)
-    asked = bool(_ASKS_FOR_JSON.search(told))
+    asked = "json" in told.lower() and bool(_ASKS_FOR_JSON.search(told))
     return asked, _schema_in(told) if asked else None
 
 

@@ -55,9 +55,7 @@ def counts(texts: Sequence[str]) -> Any:
 def _vectorizer() -> Any:
     from sklearn.feature_extraction.text import HashingVectorizer
 
-    return HashingVectorizer(
-        n_features=1 << BITS, alternate_sign=False, norm="l2", binary=True
-    )
+    return HashingVectorizer(n_features=1 << BITS, alternate_sign=False, norm="l2", binary=True)
 
 
 @cache
