@@ -45,6 +45,7 @@ class Export:
 
         self.url, self.project_id = url, project_id
         self._fs, root = fsspec.core.url_to_fs(url)
+        self._is_local = "file" in self._fs.protocol
         self.root = posixpath.join(root.rstrip("/"), f"{prefix}{project_id}")
         if not self._fs.exists(self.root):
             raise SourceError(
@@ -123,7 +124,7 @@ class Export:
                 # A key counts from the bucket; what is behind the project id is what we need.
                 inside = str(item["key"]).partition(f"{self.project_id}/")[2]
                 whole = posixpath.join(self.root, inside)
-                file = _file(whole, int(item.get("sizeBytes") or 1))
+                file = _file(self._address(whole), int(item.get("sizeBytes") or 1))
                 if file is not None:
                     files.setdefault(str(item["table"]), {})[whole] = file
         missing = [
@@ -140,10 +141,13 @@ class Export:
         files: dict[str, list[File]] = {}
         for table in ("observations_v2", "scores"):
             for path in sorted(self._fs.glob(posixpath.join(self.root, table, "*"))):
-                file = _file(path, int(self._fs.size(path) or 0))
+                file = _file(self._address(path), int(self._fs.size(path) or 0))
                 if file is not None:
                     files.setdefault(table, []).append(file)
         return files
+
+    def _address(self, path: str) -> str:
+        return path if self._is_local else str(self._fs.unstrip_protocol(path))
 
     def _duckdb(self) -> duckdb.DuckDBPyConnection:
         import duckdb
@@ -151,13 +155,14 @@ class Export:
         connection = duckdb.connect()
         connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
         connection.execute("SET memory_limit = '512MB'; SET threads = 2")
-        if "file" not in self._fs.protocol and self._fs.protocol != "file":
+        if not self._is_local:
             connection.register_filesystem(self._fs)
         return connection
 
 
 def _file(path: str, size: int) -> File | None:
-    """A data file by its name `2026-03-05T00-00-00.jsonl.gz`; None for what is none."""
+    """A data file by its name `2026-03-05T00-00-00.jsonl.gz`; None for what is none. `path` is
+    what DuckDB opens."""
     name = posixpath.basename(path)
     match = re.match(r"(.*?)\.(parquet|jsonl?|csv)(\.gz)?$", name)
     if match is None:

@@ -164,6 +164,32 @@ def test_every_format_lands_as_the_api_does(kind: str, tmp_path: Path) -> None:
         assert json.loads(ours) == json.loads(theirs)
 
 
+@pytest.mark.parametrize("kind", ["parquet", "jsonl.gz", "csv"])
+def test_an_export_in_an_object_store_is_read_by_its_url(kind: str, tmp_path: Path) -> None:
+    """fsspec's store in memory stands for S3, GCS and Azure: other paths, the same interface."""
+    import fsspec
+
+    path = write(
+        tmp_path, "observations_v2", "2026-03-05T00-00-00", [exported(r) for r in rows()], kind
+    )
+    store = fsspec.filesystem("memory")
+    store.pipe_file(f"/bucket/lf/{PROJECT}/observations_v2/{path.name}", path.read_bytes())
+    try:
+        export = Export("memory://bucket/lf", PROJECT)
+        found = [batch.rows for batch in export.observations(DAY)]
+        assert pa.concat_tables(found).num_rows == len(rows())
+        pairs = pa.table(
+            {
+                "trace_id": ["t1"],
+                "observation_id": ["o3600"],
+                "start_time": pa.array([datetime(2026, 3, 4, 1, tzinfo=UTC)]),
+            }
+        )
+        assert export.texts(pairs)["output"].to_pylist() == ["answer"]
+    finally:
+        store.rm("/bucket", recursive=True)
+
+
 def test_overlapping_windows_and_other_days_are_cut_and_deduplicated(tmp_path: Path) -> None:
     folder = tmp_path / "export"
     before = exported(observation(1, id="before", startTime="2026-03-03T23:59:59.999Z"))
