@@ -1,10 +1,10 @@
 """The group `alerts`: incidents decided and recorded; delivery is a job of its own."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset, each_day
+from assets._daily import add_day_metadata, daily_asset
 from llmops_jobs.resources import DeploymentResource
 
 
@@ -17,9 +17,11 @@ from llmops_jobs.resources import DeploymentResource
         "latency_daily",
         "feedback_daily",
         "quality_daily",
+        "drift",
         "budget_status",
         "anomaly",
         "change_point",
+        "version_seen",
         "version_comparison",
         "reconciliation",
     ],
@@ -27,15 +29,19 @@ from llmops_jobs.resources import DeploymentResource
     "messages about them queued in the same transaction.",
 )
 def incident(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
-    from llmops_jobs.alerts.evaluate import evaluate_day
+    from llmops_jobs.alerts.evaluate import evaluate_days
 
-    for home, project, day in each_day(context, deployment):
-        done = evaluate_day(
-            home.database, home.settings.alerts, project, day, now=datetime.now(UTC)
-        )
-        add_day_metadata(
-            context,
-            day,
-            {"rules_evaluated": done.looked, "firing": done.firing}
-            | {"incidents_changed": done.changed, "messages_queued": done.queued},
-        )
+    home = deployment.open()
+    first, last = (date.fromisoformat(context.partition_keys[i]) for i in (0, -1))
+    for project in home.projects():
+        for done in evaluate_days(
+            home.database,
+            home.settings.alerts,
+            project.id,
+            first,
+            last,
+            now=datetime.now(UTC),
+            lake=home.lake,
+            base_url=project.base_url,
+        ):
+            add_day_metadata(context, done.day, done.metadata())

@@ -6,18 +6,29 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
+
+from llmops_jobs.dimensions import DIMENSIONS
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`firing` False means the rule looked and was content; no finding means it did not look."""
+    """`firing` False means the rule looked and was content; no finding means it did not look.
+
+    `holding` keeps an open incident open though it would not open one: the value is back inside
+    its interval but not back over the bound. `onset` is the day on which the trouble began, where
+    a rule sees it later; `topic` is the kind of trouble (errors, speed, spend, …).
+    """
 
     rule: str
     labels: Mapping[str, str]
     firing: bool
     severity: str
     summary: str
+    topic: str = ""
+    holding: bool = False
+    onset: date | None = None
     value: float | None = None
     threshold: float | None = None
     n: int = 0
@@ -27,9 +38,38 @@ class Finding:
     channels: tuple[str, ...] | None = None
     for_days: int = 1
     clear_days: int = 1
+    cooldown_days: int = 0
 
     @property
     def fingerprint(self) -> str:
         """Identity of the incident: the rule and its slice, never values or wording."""
         key = json.dumps([self.rule, sorted(self.labels.items())], separators=(",", ":"))
         return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+    @property
+    def slice(self) -> dict[str, str]:
+        """The dimensions that the finding is about; {} is everything."""
+        found = {name: value for name, value in self.labels.items() if name in DIMENSIONS}
+        return found | slice_of(self.labels.get("scope", "total"))
+
+
+def slice_of(scope: str) -> dict[str, str]:
+    """`total`, `dimension=value` or `prompt=NAME@VERSION` as dimensions."""
+    name, _, value = scope.partition("=")
+    if name == "prompt":
+        prompt, _, version = value.rpartition("@")
+        return {"prompt_name": prompt, "prompt_version": version}
+    return {name: value} if name in DIMENSIONS else {}
+
+
+@dataclass
+class Night:
+    """What all rules said about one day.
+
+    `content` names the rules that looked and whose absent findings mean all is well; a slice that
+    another rule does not speak of has no data.
+    """
+
+    day: date
+    findings: list[Finding] = field(default_factory=list)
+    content: set[str] = field(default_factory=set)

@@ -1,27 +1,46 @@
 """The life of an incident, as a pure function of what is known and what a night found.
 
-States: pending (fired, not yet often enough), open, acknowledged, resolved. A night that was
-evaluated before changes nothing: running a partition again, or a backfill of days that an incident
-has already lived through, neither opens nor resolves it. The next firing after a resolution is a
-new episode with a dedup key of its own.
+States: pending (fired, not yet often enough), open, acknowledged, resolved; silenced is an open one
+that a silence hides. A night that was evaluated before changes nothing: running a partition again,
+or a backfill of days that an incident has already lived through, neither opens nor resolves it. The
+next firing after a resolution is a new episode with a dedup key of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 from typing import Literal
 
-from llmops_jobs.alerts.findings import Finding
+from llmops_jobs.alerts.causes import Cause
+from llmops_jobs.alerts.findings import Finding, Night
 
-State = Literal["pending", "open", "acknowledged", "resolved"]
-Kind = Literal["open", "reminder", "escalate", "resolve"]
+State = Literal["pending", "open", "acknowledged", "resolved", "silenced"]
+# refresh: nothing new, for receivers that forget what is not repeated.
+Kind = Literal["open", "reminder", "escalate", "resolve", "refresh"]
+# An incident of another rule that began so near in a related slice is the same trouble.
+_NEAR_DAYS = 3
+
+
+@dataclass(frozen=True)
+class Policy:
+    """`told` False: the day is too old to tell anybody. `same` says whether a new finding belongs
+    to what an incident is about; `hidden` whether a silence covers it."""
+
+    reminder_days: int = 7
+    no_data_days: int = 3
+    escalate_days: int | None = None
+    told: bool = True
+    same: Callable[[Finding, Finding], bool] = lambda one, other: False
+    hidden: Callable[[Finding], bool] = lambda finding: False
 
 
 @dataclass(frozen=True)
 class Incident:
-    """One episode. `fired` and `cleared` count evaluated days in a row."""
+    """One episode. `fired` and `cleared` count evaluated days in a row; `members` are the
+    fingerprints of all findings that were ever part of it; `notified_day` is None while nobody has
+    been told."""
 
     finding: Finding
     episode: int
@@ -31,10 +50,18 @@ class Incident:
     fired: int
     cleared: int
     notified_day: date | None = None
+    escalated_day: date | None = None
+    quiet_until: date | None = None  # of a rule with a cooldown
+    members: frozenset[str] = field(default_factory=frozenset)
+    rules: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def dedup_key(self) -> str:
         return f"{self.finding.fingerprint}:{self.episode}"
+
+    @property
+    def live(self) -> bool:
+        return self.state != "resolved"
 
 
 @dataclass(frozen=True)
@@ -44,80 +71,206 @@ class Event:
     incident: Incident
     kind: Kind
     day: date
+    children: tuple[Finding, ...] = ()
+    why: str = ""
 
     @property
     def key(self) -> str:
-        suffix = f":{self.day}" if self.kind in ("reminder", "escalate") else ""
+        suffix = f":{self.day}" if self.kind not in ("open", "resolve") else ""
         return f"{self.incident.dedup_key}:{self.kind}{suffix}"
 
 
 def advance(
-    known: Mapping[str, Incident], findings: Sequence[Finding], day: date, *, reminder_days: int
+    known: Mapping[str, Incident], found: Sequence[Cause], night: Night, policy: Policy
 ) -> tuple[list[Incident], list[Event]]:
-    """The incidents that a day's findings touch, in their new state, and what to tell.
+    """The incidents that a day touches, in their new state, and what to tell.
 
-    `known` holds the latest episode per fingerprint. A fingerprint without a finding that day was
-    not looked at and stays as it is.
+    `known` holds the latest episode per fingerprint of the root finding.
     """
+    day = night.day
+    live = [incident for incident in known.values() if incident.live]
+    assigned: dict[str, list[Cause]] = {}
+    new: list[Cause] = []
+    for cause in found:
+        home = _home(cause, live, known, day, policy)
+        if home is None:
+            new.append(cause)
+        elif home.live and home.last_day < day:
+            assigned.setdefault(home.finding.fingerprint, []).append(cause)
     changed: list[Incident] = []
     events: list[Event] = []
-    for finding in findings:
-        before = known.get(finding.fingerprint)
-        if before is not None and day <= before.last_day:
+    for incident in live:
+        if incident.last_day >= day:
             continue
-        after = _step(before, finding, day)
-        if after is None:
-            continue
-        kind = _kind(before, after, day, reminder_days)
-        if kind is not None:
-            after = replace(after, notified_day=day)
-            events.append(Event(after, kind, day))
-        changed.append(after)
+        causes = assigned.get(incident.finding.fingerprint, [])
+        after, why = _lived(incident, causes, night, policy)
+        if after is not None:
+            _conclude(incident, after, causes, why, day, policy, changed, events)
+    for cause in new:
+        _conclude(None, _begun(cause, known, day), [cause], "", day, policy, changed, events)
     return changed, events
 
 
-def _step(before: Incident | None, finding: Finding, day: date) -> Incident | None:
-    over = before is None or before.state == "resolved"
-    if over and not finding.firing:
-        return None
-    if before is None or over:
-        state: State = "open" if finding.for_days <= 1 else "pending"
-        episode = 1 if before is None else before.episode + 1
-        return Incident(finding, episode, state, day, day, 1, 0)
-    if finding.firing:
-        fired = before.fired + 1
-        state = before.state
-        if state == "pending" and fired >= finding.for_days:
-            state = "open"
-        return replace(before, finding=finding, state=state, last_day=day, fired=fired, cleared=0)
+def _home(
+    cause: Cause,
+    live: Iterable[Incident],
+    known: Mapping[str, Incident],
+    day: date,
+    policy: Policy,
+) -> Incident | None:
+    """The incident that a cause belongs to; an evaluated or resolved one means: nothing new."""
+    prints = {finding.fingerprint for finding in cause.members}
+    onset = min(finding.onset or day for finding in cause.members)
+    for incident in live:
+        if cause.root.fingerprint in incident.members or (incident.finding.fingerprint in prints):
+            return incident
+    for incident in live:
+        if incident.members & prints:
+            return incident
+    for incident in known.values():
+        near = abs((onset - incident.first_day).days) <= _NEAR_DAYS
+        # What began with it and was seen later is told already.
+        if (
+            near
+            and incident.last_day >= onset
+            and (incident.live or incident.last_day < day)
+            and policy.same(cause.root, incident.finding)
+        ):
+            return incident
+    before = known.get(cause.root.fingerprint)
+    return before if before is not None and before.last_day >= day else None
+
+
+def _begun(cause: Cause, known: Mapping[str, Incident], day: date) -> Incident:
+    root = cause.root
+    before = known.get(root.fingerprint)
+    return Incident(
+        finding=replace(root, severity=cause.severity),
+        episode=1 if before is None else before.episode + 1,
+        state="open" if root.for_days <= 1 else "pending",
+        first_day=day,
+        last_day=day,
+        fired=1,
+        cleared=0,
+        quiet_until=(
+            before.last_day + timedelta(days=root.cooldown_days)
+            if before is not None and root.cooldown_days and before.notified_day is not None
+            else None
+        ),
+        members=frozenset(f.fingerprint for f in cause.members),
+        rules=frozenset(f.rule for f in cause.members),
+    )
+
+
+def _lived(
+    before: Incident, causes: Sequence[Cause], night: Night, policy: Policy
+) -> tuple[Incident | None, str]:
+    """The incident after a day, and why it ended if it did; None when nobody looked."""
+    day = night.day
+    if causes:
+        members = [finding for cause in causes for finding in cause.members]
+        return _fired(before, members, causes, day), ""
+    mine = [f for f in night.findings if f.fingerprint in before.members]
+    if any(finding.holding for finding in mine) and before.state != "pending":
+        return replace(before, last_day=day, fired=before.fired + 1, cleared=0), ""
+    if not mine and not before.rules & night.content:
+        if (day - before.last_day).days <= policy.no_data_days:
+            return None, ""
+        return replace(before, state="resolved", last_day=day, fired=0), "no data any more"
     cleared = before.cleared + 1
     # What was only pending never reached anybody: one clear day forgets it.
-    resolved = before.state == "pending" or cleared >= finding.clear_days
+    over = before.state == "pending" or cleared >= before.finding.clear_days
+    root = next((f for f in mine if f.fingerprint == before.finding.fingerprint), None)
     return replace(
         before,
         # The words of the firing day stay: they say what the incident was.
-        finding=replace(before.finding, value=finding.value),
-        state="resolved" if resolved else before.state,
+        finding=replace(before.finding, value=root.value if root else before.finding.value),
+        state="resolved" if over else before.state,
         last_day=day,
         fired=0,
         cleared=cleared,
+    ), "back to usual" if root else "not seen any more"
+
+
+def _fired(
+    before: Incident, members: Sequence[Finding], causes: Sequence[Cause], day: date
+) -> Incident:
+    root = next((f for f in members if f.fingerprint == before.finding.fingerprint), None)
+    rank = ("info", "warning", "critical").index
+    severity = max((cause.severity for cause in causes), key=rank)
+    if before.state != "pending":  # it may rise, and falls only with the end
+        severity = max(severity, before.finding.severity, key=rank)
+    state = before.state
+    if state == "pending" and before.fired + 1 >= before.finding.for_days:
+        state = "open"
+    return replace(
+        before,
+        finding=replace(root or before.finding, severity=severity),
+        state=state,
+        last_day=day,
+        fired=before.fired + 1,
+        cleared=0,
+        members=before.members | {f.fingerprint for f in members},
+        rules=before.rules | {f.rule for f in members},
     )
+
+
+def _conclude(
+    before: Incident | None,
+    after: Incident,
+    causes: Sequence[Cause],
+    why: str,
+    day: date,
+    policy: Policy,
+    changed: list[Incident],
+    events: list[Event],
+) -> None:
+    hidden = policy.hidden(after.finding)
+    if hidden and after.state == "open":
+        after = replace(after, state="silenced")
+    elif not hidden and after.state == "silenced":
+        after = replace(after, state="open")
+    kind = _kind(before, after, day, policy, hidden) if policy.told else None
+    if kind is not None:
+        after = replace(
+            after,
+            notified_day=after.notified_day if kind == "refresh" else day,
+            escalated_day=day if kind == "escalate" else after.escalated_day,
+        )
+        children = tuple(f for cause in causes for f in cause.members)
+        events.append(
+            Event(
+                after,
+                kind,
+                day,
+                tuple(f for f in children if f.fingerprint != after.finding.fingerprint),
+                why,
+            )
+        )
+    changed.append(after)
 
 
 _RANK = {"info": 0, "warning": 1, "critical": 2}
 
 
-def _kind(before: Incident | None, after: Incident, day: date, reminder_days: int) -> Kind | None:
-    told = before is not None and before.state in ("open", "acknowledged")
+def _kind(
+    before: Incident | None, after: Incident, day: date, policy: Policy, hidden: bool
+) -> Kind | None:
+    told = after.notified_day is not None
     if after.state == "resolved":
         return "resolve" if told else None
-    if after.state == "pending":
+    if after.state == "pending" or hidden:
         return None
-    if not told or before is None:
-        return "open"
-    if _RANK[after.finding.severity] > _RANK[before.finding.severity]:
+    if not told:
+        resting = after.quiet_until is not None and day <= after.quiet_until
+        return "open" if after.fired and not resting else None
+    if before is not None and _RANK[after.finding.severity] > _RANK[before.finding.severity]:
         return "escalate"
-    due = before.notified_day is None or (day - before.notified_day).days >= reminder_days
-    if after.state == "open" and after.fired and due:
-        return "reminder"
-    return None
+    if after.state != "open":
+        return "refresh"
+    waited = (day - after.first_day).days
+    escalates = policy.escalate_days is not None and waited >= policy.escalate_days
+    if escalates and after.escalated_day is None:
+        return "escalate"
+    due = after.notified_day is None or (day - after.notified_day).days >= policy.reminder_days
+    return "reminder" if after.fired and due else "refresh"

@@ -1,119 +1,195 @@
-"""Incidents and their messages in the database, written together and delivered later.
+"""The outbox: messages queued with the change they tell of, leased, and marked.
 
-A message is recorded in the same transaction as the change of state that it tells of: if one is
-there, so is the other. Delivery leases a row, sends, and marks it; a worker that dies lets its
-lease run out. The receiver may then see a message twice, with the same key.
+Delivery leases a row, sends, and marks it; a worker that dies lets its lease run out. The receiver
+may then see a message twice, with the same key.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from datetime import date, datetime, timedelta
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from llmops_jobs.alerts.findings import Finding
-from llmops_jobs.alerts.incidents import Event, Incident
+from llmops_jobs.alerts.hours import next_open
+from llmops_jobs.alerts.incidents import Event
 from llmops_jobs.alerts.settings import AlertSettings, Channel
 from llmops_jobs.store import Database
-from llmops_jobs.store.tables.alerts import incident as incidents
 from llmops_jobs.store.tables.alerts import notification as notifications
 
 LEASE = timedelta(minutes=2)
 
 
-def latest(database: Database, project: str) -> dict[str, Incident]:
-    """The latest episode of every fingerprint."""
-    query = (
-        sa.select(incidents)
-        .where(incidents.c.project_id == project)
-        .order_by(incidents.c.fingerprint, incidents.c.episode)
-    )
-    with database.engine.connect() as connection:
-        rows = connection.execute(query).mappings().all()
-    return {row["fingerprint"]: _incident(dict(row)) for row in rows}
-
-
-def record(
+def queue(
     database: Database,
+    connection: sa.Connection,
     project: str,
-    changed: Sequence[Incident],
     events: Sequence[Event],
     settings: AlertSettings,
     *,
     now: datetime,
-    payload: Mapping[str, Any],
+    extra: Mapping[str, Mapping[str, Any]],
 ) -> int:
-    """Writes incidents and queues their messages, in one transaction. Returns messages queued.
+    """Queues one message per event and channel; what is queued already stays. Returns how many."""
+    queued = 0
+    for event in events:
+        body = {**extra.get(event.incident.dedup_key, {}), **_body(project, event)}
+        finding = event.incident.finding
+        for channel in _channels(settings, event):
+            wait = None if finding.severity == "critical" else channel.hours
+            row = _message(event.key, channel, project, body, now, next_open(wait, now))
+            row |= {"fingerprint": finding.fingerprint, "episode": event.incident.episode}
+            done = connection.execute(database.insert_if_absent(notifications), [row])
+            queued += max(done.rowcount, 0)
+    return queued
 
-    `payload` holds what every message of the night carries (links, project name).
-    """
-    messages = [
-        _message(project, event, channel, now, payload)
-        for event in events
-        for channel in _channels(settings, event.incident.finding)
-    ]
+
+def _body(project: str, event: Event) -> dict[str, Any]:
+    incident, finding = event.incident, event.incident.finding
+    return {
+        "project_id": project,
+        "kind": event.kind,
+        "why": event.why,
+        "dedup_key": incident.dedup_key,
+        "fingerprint": finding.fingerprint,
+        "episode": incident.episode,
+        "rule": finding.rule,
+        "labels": dict(finding.labels),
+        "severity": finding.severity,
+        "summary": finding.summary,
+        "value": finding.value,
+        "threshold": finding.threshold,
+        "n": finding.n,
+        "detail": {k: v for k, v in finding.detail.items() if k not in ("traces", "also")},
+        "owner": finding.owner,
+        "runbook": finding.runbook,
+        "first_day": incident.first_day.isoformat(),
+        "day": event.day.isoformat(),
+    }
+
+
+def _message(
+    key: str,
+    channel: Channel,
+    project: str,
+    body: Mapping[str, Any],
+    now: datetime,
+    due: datetime,
+) -> dict[str, Any]:
+    return {
+        "event_key": key,
+        "channel": channel.name,
+        "project_id": project,
+        "fingerprint": "",
+        "episode": 0,
+        "kind": body["kind"],
+        "payload": json.dumps(body, sort_keys=True, default=str),
+        "status": "pending",
+        "attempts": 0,
+        "last_error": "",
+        "created_at": now,
+        "due_at": due,
+    }
+
+
+def queue_plain(
+    database: Database,
+    settings: AlertSettings,
+    key: str,
+    body: Mapping[str, Any],
+    *,
+    now: datetime,
+    channels: Sequence[str] | None = None,
+) -> int:
+    """Queues one message that is of no project's incident: a failed run, a test. The same key is
+    queued once."""
+    queued = 0
     with database.engine.begin() as connection:
-        for item in changed:
-            row = _row(connection, project, item, events, now)
-            connection.execute(database.upsert_statement(incidents), [row])
-        for message in messages:
-            connection.execute(database.insert_if_absent(notifications), [message])
-    return len(messages)
+        for channel in settings.channels:
+            if channels is not None and channel.name not in channels:
+                continue
+            if channels is None and body["severity"] not in channel.severities:
+                continue
+            row = _message(key, channel, str(body.get("project_id", "")), body, now, now)
+            done = connection.execute(database.insert_if_absent(notifications), [row])
+            queued += max(done.rowcount, 0)
+    return queued
 
 
-def lease(database: Database, now: datetime) -> dict[str, Any] | None:
-    """Takes one due message, or None. Safe with several workers: the update decides."""
+def lease(
+    database: Database, now: datetime, *, resting: Collection[str] = ()
+) -> dict[str, Any] | None:
+    """Takes one due message, or None. Safe with several workers: the update decides.
+
+    Messages of one incident go through a channel in the order in which they were queued: an end
+    never overtakes a beginning that has to be tried again.
+    """
+    earlier = notifications.alias("earlier")
+    waits = sa.exists().where(
+        earlier.c.fingerprint == notifications.c.fingerprint,
+        earlier.c.episode == notifications.c.episode,
+        earlier.c.project_id == notifications.c.project_id,
+        earlier.c.channel == notifications.c.channel,
+        earlier.c.status.in_(("pending", "leased")),
+        earlier.c.event_key != notifications.c.event_key,
+        sa.or_(
+            earlier.c.created_at < notifications.c.created_at,
+            sa.and_(earlier.c.kind == "open", notifications.c.kind != "open"),
+        ),
+    )
     due = (
         sa.select(notifications.c.event_key, notifications.c.channel)
         .where(
-            sa.or_(
-                sa.and_(notifications.c.status == "pending", notifications.c.due_at <= now),
-                sa.and_(notifications.c.status == "leased", notifications.c.leased_until <= now),
-            )
+            _due(now),
+            notifications.c.channel.not_in(resting),
+            sa.or_(notifications.c.fingerprint == "", ~waits),
         )
         .order_by(notifications.c.due_at, notifications.c.event_key)
         .limit(1)
     )
     if database.engine.dialect.name == "postgresql":
-        due = due.with_for_update(skip_locked=True)
-    with database.engine.begin() as connection:
-        row = connection.execute(due).first()
-        if row is None:
-            return None
-        taken = connection.execute(
-            sa.update(notifications)
-            .where(
-                notifications.c.event_key == row.event_key,
-                notifications.c.channel == row.channel,
-                sa.or_(
-                    notifications.c.status == "pending",
-                    notifications.c.leased_until <= now,
-                ),
-            )
-            .values(
-                status="leased",
-                leased_until=now + LEASE,
-                attempts=notifications.c.attempts + 1,
-            )
-            .returning(*notifications.c)
-        ).first()
-        return dict(taken._mapping) if taken is not None else None
+        due = due.with_for_update(of=notifications, skip_locked=True)
+    while True:
+        with database.engine.begin() as connection:
+            row = connection.execute(due).first()
+            if row is None:
+                return None
+            taken = connection.execute(
+                sa.update(notifications)
+                .where(
+                    notifications.c.event_key == row.event_key,
+                    notifications.c.channel == row.channel,
+                    _due(now),
+                )
+                .values(
+                    status="leased",
+                    leased_until=now + LEASE,
+                    attempts=notifications.c.attempts + 1,
+                )
+                .returning(*notifications.c)
+            ).first()
+            if taken is not None:
+                return dict(taken._mapping)
+        # Another worker was faster; there may be more.
 
 
 def mark(
     database: Database, message: Mapping[str, Any], *, status: str, now: datetime, **values: Any
 ) -> None:
-    """Ends a lease: sent, dead, or pending again with a later `due_at`."""
+    """Ends a lease: sent, dead, silenced, or pending again with a later `due_at`.
+
+    A message whose lease ran out and that another worker has sent meanwhile stays sent.
+    """
     with database.engine.begin() as connection:
         connection.execute(
             sa.update(notifications)
             .where(
                 notifications.c.event_key == message["event_key"],
                 notifications.c.channel == message["channel"],
+                notifications.c.status == "leased",
+                notifications.c.attempts == message["attempts"],
             )
             .values(
                 status=status,
@@ -124,145 +200,46 @@ def mark(
         )
 
 
+def revive(database: Database, now: datetime) -> int:
+    """Gives dead messages another round of tries, after the channel was corrected."""
+    with database.engine.begin() as connection:
+        done = connection.execute(
+            sa.update(notifications)
+            .where(notifications.c.status == "dead")
+            .values(status="pending", attempts=0, due_at=now)
+        )
+    return int(done.rowcount)
+
+
 def pending(database: Database, now: datetime) -> int:
     """How many messages could be delivered now."""
-    query = sa.select(sa.func.count()).where(
-        sa.or_(
-            sa.and_(notifications.c.status == "pending", notifications.c.due_at <= now),
-            sa.and_(notifications.c.status == "leased", notifications.c.leased_until <= now),
-        )
-    )
+    query = sa.select(sa.func.count()).select_from(notifications).where(_due(now))
     with database.engine.connect() as connection:
         return int(connection.execute(query).scalar_one())
 
 
-def _channels(settings: AlertSettings, finding: Finding) -> list[Channel]:
+def _due(now: datetime) -> sa.ColumnElement[bool]:
+    """Also what a clock that was set back would hold for longer than any lease or wait lasts."""
+    c = notifications.c
+    far = now + LEASE * 2
+    return sa.or_(
+        sa.and_(c.status == "pending", c.due_at <= now),
+        sa.and_(c.status == "leased", sa.or_(c.leased_until <= now, c.leased_until > far)),
+    )
+
+
+def _channels(settings: AlertSettings, event: Event) -> list[Channel]:
+    finding = event.incident.finding
+    wanted = finding.channels
+    if event.kind == "refresh":  # only for those who forget what is not repeated
+        settings = settings.model_copy(
+            update={"channels": [c for c in settings.channels if c.kind == "alertmanager"]}
+        )
+    escalation = settings.escalation
+    extra = escalation.channels if escalation and event.incident.escalated_day else ()
     return [
         channel
         for channel in settings.channels
-        if finding.severity in channel.severities
-        and (finding.channels is None or channel.name in finding.channels)
+        if channel.name in extra
+        or (finding.severity in channel.severities and (wanted is None or channel.name in wanted))
     ]
-
-
-def _message(
-    project: str, event: Event, channel: Channel, now: datetime, payload: Mapping[str, Any]
-) -> dict[str, Any]:
-    finding = event.incident.finding
-    body = {
-        **payload,
-        "kind": event.kind,
-        "dedup_key": event.incident.dedup_key,
-        "rule": finding.rule,
-        "labels": dict(finding.labels),
-        "severity": finding.severity,
-        "summary": finding.summary,
-        "value": finding.value,
-        "threshold": finding.threshold,
-        "n": finding.n,
-        "detail": dict(finding.detail),
-        "owner": finding.owner,
-        "runbook": finding.runbook,
-        "first_day": event.incident.first_day.isoformat(),
-        "day": event.day.isoformat(),
-    }
-    return {
-        "event_key": event.key,
-        "channel": channel.name,
-        "project_id": project,
-        "fingerprint": finding.fingerprint,
-        "episode": event.incident.episode,
-        "kind": event.kind,
-        "payload": json.dumps(body, sort_keys=True, default=str),
-        "status": "pending",
-        "attempts": 0,
-        "last_error": "",
-        "created_at": now,
-        "due_at": now,
-    }
-
-
-def _row(
-    connection: sa.Connection, project: str, item: Incident, events: Sequence[Event], now: datetime
-) -> dict[str, Any]:
-    finding = item.finding
-    told = {event.kind for event in events if event.incident.dedup_key == item.dedup_key}
-    kept = (
-        connection.execute(
-            sa.select(incidents).where(
-                incidents.c.project_id == project,
-                incidents.c.fingerprint == finding.fingerprint,
-                incidents.c.episode == item.episode,
-            )
-        )
-        .mappings()
-        .first()
-    )
-    before: dict[str, Any] = dict(kept or {})
-    return {
-        **{column.name: before.get(column.name) for column in incidents.columns},
-        "acknowledged_by": before.get("acknowledged_by") or "",
-        "project_id": project,
-        "fingerprint": finding.fingerprint,
-        "episode": item.episode,
-        "rule": finding.rule,
-        "labels": json.dumps(dict(finding.labels), sort_keys=True),
-        "state": item.state,
-        "severity": finding.severity,
-        "summary": finding.summary,
-        "detail": json.dumps(
-            {
-                **finding.detail,
-                "notified_day": item.notified_day.isoformat() if item.notified_day else None,
-                "for_days": finding.for_days,
-                "clear_days": finding.clear_days,
-                "channels": finding.channels,
-                "n": finding.n,
-            },
-            sort_keys=True,
-            default=str,
-        ),
-        "value": finding.value,
-        "threshold": finding.threshold,
-        "owner": finding.owner,
-        "runbook": finding.runbook,
-        "first_day": item.first_day,
-        "last_day": item.last_day,
-        "fired": item.fired,
-        "cleared": item.cleared,
-        "opened_at": before.get("opened_at") or (now if item.state != "pending" else None),
-        "resolved_at": now if item.state == "resolved" else None,
-        "notified_at": now if told else before.get("notified_at"),
-    }
-
-
-def _incident(row: Mapping[str, Any]) -> Incident:
-    detail = json.loads(row["detail"] or "{}")
-    notified = detail.pop("notified_day", None)
-    channels = detail.pop("channels", None)
-    finding = Finding(
-        rule=row["rule"],
-        labels=json.loads(row["labels"]),
-        firing=row["state"] != "resolved",
-        severity=row["severity"],
-        summary=row["summary"],
-        value=row["value"],
-        threshold=row["threshold"],
-        n=detail.pop("n", 0),
-        owner=row["owner"],
-        runbook=row["runbook"],
-        for_days=detail.pop("for_days", 1),
-        clear_days=detail.pop("clear_days", 1),
-        channels=tuple(channels) if channels is not None else None,
-        detail=detail,
-    )
-    incident = Incident(
-        finding=finding,
-        episode=row["episode"],
-        state=row["state"],
-        first_day=row["first_day"],
-        last_day=row["last_day"],
-        fired=row["fired"],
-        cleared=row["cleared"],
-    )
-    return replace(incident, notified_day=date.fromisoformat(notified) if notified else None)

@@ -1,71 +1,161 @@
-"""From marts to findings: the rules of the configuration and the ones that need no writing."""
+"""Rules to findings, for all days of a run at once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from llmops_jobs.alerts.findings import Finding
-from llmops_jobs.alerts.metrics import METRICS, evaluate
-from llmops_jobs.alerts.settings import AlertSettings, Rule
-from llmops_jobs.store import Database
+from llmops_jobs.alerts.marts import Marts
+from llmops_jobs.alerts.metrics import METRICS
+from llmops_jobs.alerts.settings import Rule
+from llmops_jobs.dimensions import DIMENSIONS, NONE_LABEL
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_LEAST_HISTORY = 5  # days with enough observations before a median means anything
+_SPREADS = 5.0  # robust standard deviations of the days before that are still usual
+_NUMBERS = {"day", "value", "n", "low", "high", "bad", "top", "bottom"}
 
 
-def findings(database: Database, settings: AlertSettings, project: str, day: date) -> list[Finding]:
-    """What every rule says about one day. Raises ConfigError for an unknown metric."""
-    found: list[Finding] = []
-    for rule in settings.rules:
-        found += _by_rule(database, rule, project, day)
-    if settings.built_in:
-        from llmops_jobs.alerts.built_in import built_in
+def evaluate(marts: Marts, rule: Rule) -> Iterator[tuple[date, Finding]]:
+    """(day, finding) for every slice and every day of the run with enough observations."""
+    rows = METRICS[rule.metric].series(marts, rule.by, rule.where, None)
+    if rows.empty:
+        return
+    names = [name for name in rows.columns if name not in _NUMBERS]
+    groups = rows.groupby(names, sort=True) if names else [((), rows)]
+    for key, part in groups:
+        labels = {**rule.where, **dict(zip(names, map(str, key), strict=True))}
+        yield from _slice(marts, rule, labels, part)
 
-        found += built_in(database, project, day)
-    return found
 
-
-def _by_rule(database: Database, rule: Rule, project: str, day: date) -> Iterator[Finding]:
-    rows = evaluate(database, project, day, rule.metric, rule.by, dict(rule.where))
-    for row in rows.to_dict("records"):
-        if row["n"] < rule.minimum_n:
+def _slice(
+    marts: Marts, rule: Rule, labels: dict[str, str], part: pd.DataFrame
+) -> Iterator[tuple[date, Finding]]:
+    days = {row["day"]: row for row in part.to_dict("records")}
+    enough = {day: row["value"] for day, row in days.items() if row["n"] >= rule.minimum_n}
+    for day in _days(marts):
+        before = [
+            enough[past]
+            for past in (day - timedelta(days=ago) for ago in range(1, rule.baseline_days + 1))
+            if past in enough
+        ]
+        row = days.get(day)
+        if row is None or row["n"] < rule.minimum_n:
+            if rule.no_data == "alert" and len(before) >= _LEAST_HISTORY:
+                yield day, _no_data(rule, labels, int(row["n"]) if row else 0)
+            elif rule.no_data == "clear":
+                yield day, _finding(rule, labels, False, False, "no data", None, None, 0, {})
             continue
-        labels = {**rule.where, **{name: str(row[name]) for name in rule.by}}
-        above = rule.above is not None
-        bound = rule.above if rule.above is not None else rule.below
-        assert bound is not None  # the settings model requires one
-        firing = row["low"] > bound if above else row["high"] < bound
-        yield Finding(
-            rule=rule.name,
-            labels=labels,
-            firing=bool(firing),
-            severity=rule.severity,
-            summary=_sentence(rule, labels, float(row["value"]), bound, int(row["n"])),
-            value=float(row["value"]),
-            threshold=bound,
-            n=int(row["n"]),
-            detail={"low": float(row["low"]), "high": float(row["high"])},
-            owner=rule.owner,
-            runbook=rule.runbook,
-            channels=rule.channels,
-            for_days=rule.for_days,
-            clear_days=rule.clear_days,
+        bounds = _bounds(rule, np.array(before))
+        if bounds is None:
+            continue
+        fires, holds, usual = bounds
+        value, sign = row["value"], 1 if rule.upwards else -1
+        edge = row["low"] if rule.upwards else row["high"]
+        firing = sign * edge > sign * fires
+        yield (
+            day,
+            _finding(
+                rule,
+                labels,
+                bool(firing),
+                bool(sign * value > sign * holds),
+                _sentence(rule, labels, value, fires, usual, int(row["n"])),
+                float(value),
+                float(fires),
+                int(row["n"]),
+                {"low": float(row["low"]), "high": float(row["high"]), "usual": usual},
+            ),
         )
 
 
-def _sentence(rule: Rule, labels: dict[str, str], value: float, bound: float, n: int) -> str:
-    where = ", ".join(f"{name} {text or '(none)'}" for name, text in labels.items()) or "everything"
-    side = "above" if rule.above is not None else "below"
-    unit = METRICS[rule.metric].unit
-    return (
-        f"{rule.name}: {rule.metric} of {where} is {_show(value, unit)}, "
-        f"{side} {_show(bound, unit)} (n={n:,})"
+def _bounds(rule: Rule, before: np.ndarray) -> tuple[float, float, float | None] | None:
+    """Where it fires, where an open incident holds, and the median; None with too few days."""
+    fixed = rule.above if rule.above is not None else rule.below
+    if fixed is not None:
+        return fixed, fixed, None
+    if len(before) < _LEAST_HISTORY:
+        return None
+    usual = float(np.median(before))
+    spread = 1.4826 * float(np.median(np.abs(before - usual)))
+    step = rule.rises_by or rule.falls_by or 0.0
+    by = step if METRICS[rule.metric].unit == "share" else step * abs(usual)
+    sign = 1 if rule.upwards else -1
+    return usual + sign * max(by, _SPREADS * spread), usual + sign * by / 2, usual
+
+
+def _days(marts: Marts) -> list[date]:
+    return [marts.first + timedelta(days=i) for i in range((marts.last - marts.first).days + 1)]
+
+
+def _no_data(rule: Rule, labels: dict[str, str], n: int) -> Finding:
+    text = f"{_where(labels)}: no data for {METRICS[rule.metric].says} (n={n:,})"
+    return _finding(rule, labels, True, True, text, None, None, n, {"no_data": True})
+
+
+def _finding(
+    rule: Rule,
+    labels: dict[str, str],
+    firing: bool,
+    holding: bool,
+    summary: str,
+    value: float | None,
+    threshold: float | None,
+    n: int,
+    detail: dict[str, Any],
+) -> Finding:
+    return Finding(
+        rule=rule.name,
+        labels=labels,
+        firing=firing,
+        holding=holding,
+        severity=rule.severity,
+        summary=summary,
+        topic=METRICS[rule.metric].topic,
+        value=value,
+        threshold=threshold,
+        n=n,
+        detail={"metric": rule.metric, **detail},
+        owner=rule.owner,
+        runbook=rule.runbook,
+        channels=rule.channels,
+        for_days=rule.for_days,
+        clear_days=rule.clear_days,
+        cooldown_days=rule.cooldown_days,
     )
 
 
-def _show(value: float, unit: str) -> str:
+def _sentence(
+    rule: Rule, labels: dict[str, str], value: float, bound: float, usual: float | None, n: int
+) -> str:
+    metric = METRICS[rule.metric]
+    side = "above" if rule.upwards else "below"
+    against = (
+        f"{side} {show(bound, metric.unit)}"
+        if usual is None
+        else f"usually {show(usual, metric.unit)}"
+    )
+    return f"{_where(labels)}: {metric.says} {show(value, metric.unit)}, {against} (n={n:,})"
+
+
+def _where(labels: dict[str, str]) -> str:
+    """The slice in words; the other labels say what is measured."""
+    slices = [f"{n} {v or NONE_LABEL}" for n, v in labels.items() if n in DIMENSIONS]
+    others = [v for n, v in labels.items() if n not in DIMENSIONS]
+    return ", ".join([*slices, *others]) or "everything"
+
+
+def show(value: float, unit: str) -> str:
     if unit == "share":
         return f"{value:.1%}"
     if unit == "usd":
-        return f"${value:,.2f}"
+        return f"${value:,.2f}" if abs(value) >= 1 else f"${value:.4g}"
     if unit == "s":
         return f"{value:.2f} s"
     return f"{value:,.0f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -35,7 +36,15 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> object:
 def settings() -> AlertSettings:
     return AlertSettings(
         built_in=False,
-        channels=(Channel(name="hook", kind="webhook", url_env="HOOK", secret_env="HOOK_SECRET"),),
+        channels=(
+            Channel(
+                name="hook",
+                kind="webhook",
+                url_env="HOOK",
+                secret_env="HOOK_SECRET",
+                allow_private=True,
+            ),
+        ),
         rules=(Rule(name="errors", metric="error_rate", by=("model",), above=0.05),),
     )
 
@@ -76,8 +85,9 @@ def test_a_breach_is_delivered_once_signed_and_resolved(
     assert body["labels"] == {"model": "m"}
     assert body["value"] == 0.2
     sent = json.dumps(body, sort_keys=True).encode()
-    expected = hmac.new(b"s3cret", sent, hashlib.sha256).hexdigest()
-    assert headers["X-Llmops-Signature"] == f"sha256={expected}"
+    signed = f"{body['event_key']}.{int(NOW.timestamp())}.".encode() + sent
+    expected = base64.b64encode(hmac.new(b"s3cret", signed, hashlib.sha256).digest()).decode()
+    assert headers["webhook-signature"] == f"v1,{expected}"
     assert headers["Idempotency-Key"] == body["event_key"]
 
     _usage(database, errors=1, day=DAY + timedelta(days=1))
@@ -119,7 +129,7 @@ def test_a_failing_endpoint_is_tried_again_later_and_then_given_up(
         assert outbox.pending(database, now) == 0
     row = database.table("notification").iloc[0]
     assert row["status"] == "dead"
-    assert row["last_error"] == "hook: HTTP 503"
+    assert row["last_error"] == "hook: HTTP 503, 8 times"
 
 
 def test_a_refused_message_is_not_tried_again(

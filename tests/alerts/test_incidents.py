@@ -8,12 +8,20 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmops_jobs.alerts.findings import Finding
-from llmops_jobs.alerts.incidents import Event, Incident, advance
+from llmops_jobs.alerts.causes import Cause
+from llmops_jobs.alerts.findings import Finding, Night
+from llmops_jobs.alerts.incidents import Event, Incident, Policy, advance
 
 DAY = date(2026, 3, 4)
 FIRING = Finding("errors", {"model": "m"}, True, "warning", "it fails")
 QUIET = replace(FIRING, firing=False)
+
+
+def _night(
+    known: dict[str, Incident], finding: Finding, day: date, policy: Policy | None = None
+) -> tuple[list[Incident], list[Event]]:
+    causes = [Cause(finding)] if finding.firing else []
+    return advance(known, causes, Night(day, [finding], {finding.rule}), policy or Policy())
 
 
 def _nights(
@@ -23,9 +31,9 @@ def _nights(
     events: list[Event] = []
     for offset, finding in enumerate(findings):
         day = DAY + timedelta(days=offset)
-        changed, told = advance(known, [finding], day, reminder_days=7)
+        changed, told = _night(known, finding, day)
         known |= {item.finding.fingerprint: item for item in changed}
-        events += told
+        events += [event for event in told if event.kind != "refresh"]
     return known, events
 
 
@@ -73,4 +81,4 @@ def test_nights_run_again_change_nothing(firing: list[bool], again: list[int]) -
     for number in again:
         if number < len(nights):
             day = DAY + timedelta(days=number)
-            assert advance(known, [nights[number]], day, reminder_days=7) == ([], [])
+            assert _night(known, nights[number], day) == ([], [])

@@ -1,0 +1,155 @@
+"""The marts as rules need them: sums by day and slice, each asked for once per run.
+
+The database adds up, so that a run over sixty days reads thousands of rows, not millions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from llmops_jobs.dimensions import DIMENSIONS
+from llmops_jobs.store import Database
+from llmops_jobs.store.tables import TABLES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LOOK_BACK = 56
+
+
+@dataclass
+class Marts:
+    """One project's marts for the days [first, last] and the days before that rules compare."""
+
+    database: Database
+    project: str
+    first: date
+    last: date
+    _kept: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+
+    @property
+    def begin(self) -> date:
+        return self.first - timedelta(days=LOOK_BACK)
+
+    def sums(
+        self,
+        table: str,
+        columns: Mapping[str, sa.ColumnElement[Any]],
+        by: Sequence[str],
+        where: Sequence[sa.ColumnElement[bool]] = (),
+    ) -> pd.DataFrame:
+        """`day`, the columns of `by`, and the sums of `columns` (floats), product traffic only.
+
+        columns: name -> expression over the table's columns.
+        """
+        target = TABLES[table]
+        groups = [target.c.day, *(target.c[name] for name in by)]
+        conditions = list(where)
+        if "is_evaluation" in target.c and "is_evaluation" not in by:
+            conditions.append(target.c.is_evaluation.is_(False))
+        query = (
+            sa.select(
+                *groups,
+                *(
+                    sa.cast(sa.func.sum(value), sa.Double).label(name)
+                    for name, value in columns.items()
+                ),
+            )
+            .where(
+                target.c.project_id == self.project,
+                target.c.day.between(self.begin, self.last),
+                *conditions,
+            )
+            .group_by(*groups)
+        )
+        return self._once(("sums", str(query.compile(compile_kwargs=_LITERAL))), query)
+
+    def rows(self, table: str, day: date, column: str = "") -> list[dict[str, Any]]:
+        """The rows of a table whose `column` (its day) is this one."""
+        target = TABLES[table]
+        column = column or ("day" if "day" in target.c else "as_of")
+        query = sa.select(target).where(
+            target.c.project_id == self.project,
+            target.c[column].between(self.begin, self.last),
+        )
+        frame = self._once(("rows", table, column), query)
+        key = ("by day", table, column)
+        if key not in self._kept:
+            self._kept[key] = {
+                when: part.to_dict("records") for when, part in frame.groupby(column)
+            }
+        found: list[dict[str, Any]] = self._kept[key].get(day, [])
+        return found
+
+    def by_day(self, frame: pd.DataFrame, day: date) -> list[dict[str, Any]]:
+        """The rows of one day of a frame that this object gave."""
+        key = ("frame", id(frame))
+        if key not in self._kept:
+            self._kept[key] = {when: part.to_dict("records") for when, part in frame.groupby("day")}
+        found: list[dict[str, Any]] = self._kept[key].get(day, [])
+        return found
+
+    def cells(self, day: date) -> pd.DataFrame:
+        """The day's product traffic by all dimensions: requests, errors, tokens, dollars."""
+        c = TABLES["usage_daily"].c
+        by = [name for name in DIMENSIONS if name != "is_evaluation"]
+        sums = {n: c[n] for n in ("requests", "errors", "input_tokens", "output_tokens")}
+        query = (
+            sa.select(
+                *(c[name] for name in by),
+                *(sa.cast(sa.func.sum(v), sa.Double).label(n) for n, v in sums.items()),
+                sa.cast(sa.func.sum(c.cost_usd), sa.Double).label("cost_usd"),
+            )
+            .where(c.project_id == self.project, c.day == day, c.is_evaluation.is_(False))
+            .group_by(*(c[name] for name in by))
+        )
+        return self._once(("cells", day), query)
+
+    @property
+    def no_cells(self) -> pd.DataFrame:
+        import pandas as pd
+
+        return pd.DataFrame()
+
+    def started(self, table: str) -> date | None:
+        """The first day that a table has for the project, however long ago."""
+        target = TABLES[table]
+        query = sa.select(sa.func.min(target.c.day).label("day")).where(
+            target.c.project_id == self.project
+        )
+        first: date | None = self._once(("started", table), query)["day"].iloc[0]
+        return first
+
+    def first_answer(self, asked: str, model: str | None = None) -> date | None:
+        """First day on which a model was asked for (and answered by `model`)."""
+        target = TABLES["version_seen"]
+        query = (
+            sa.select(
+                target.c.request_model,
+                target.c.model,
+                sa.func.min(target.c.first_seen).label("first"),
+            )
+            .where(target.c.project_id == self.project)
+            .group_by(target.c.request_model, target.c.model)
+        )
+        seen = self._once(("answers",), query)
+        days = [
+            row.first
+            for row in seen.itertuples()
+            if row.request_model == asked and (model is None or row.model == model)
+        ]
+        return min(days, default=None)
+
+    def _once(self, key: tuple[Any, ...], query: sa.Select[Any]) -> pd.DataFrame:
+        if key not in self._kept:
+            self._kept[key] = self.database.read(query)
+        frame: pd.DataFrame = self._kept[key]
+        return frame
+
+
+_LITERAL = {"literal_binds": True}

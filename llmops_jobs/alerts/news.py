@@ -1,0 +1,306 @@
+"""Built-in rules that read what other parts of the night have found.
+
+The statistics are theirs; here is only what of it is worth telling, and for how long: what never
+clears by itself (a lasting change, a new model) is news for some days and then known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from llmops_jobs.alerts.findings import Finding, Night
+from llmops_jobs.alerts.marts import Marts
+
+# A model whose unpriced calls are a smaller share than this of the day's is no incident.
+_UNPRICED_SHARE = 0.001
+_NEWS_DAYS = 3
+_HISTORY_DAYS = 7  # before so many days of history everything is new
+_FAMILY_ERRORS = 5
+_SWAP_SHARE = 0.02
+_SPIKE = 1.0  # an anomaly this far from its expectation, relative to it
+_SPIKE_P = 1e-3
+_TOPIC_POINTS = 0.1
+_UNSTABLE = 0.25  # population stability index; 0.25 is the customary "large"
+_TOLD_APART = 0.75  # AUC of today's inputs against last week's
+_JUDGE_P = 0.01
+# Metrics of change points -> the direction that is worse; others are no trouble by themselves.
+_WORSE = {
+    "cost_per_request": 1,
+    "input_tokens_per_request": 1,
+    "output_tokens_per_request": 1,
+    "error_rate": 1,
+    "positive_rate": -1,
+    "pass_rate": -1,
+}
+_TOPICS = {
+    "cost_per_request": "spend",
+    "input_tokens_per_request": "tokens",
+    "output_tokens_per_request": "tokens",
+    "error_rate": "errors",
+    "positive_rate": "feedback",
+    "pass_rate": "quality",
+}
+
+
+def tell(marts: Marts, night: Night, disabled: frozenset[str]) -> None:
+    """Adds a day's news to the night. A rule whose mart has no day has not looked."""
+    for name, (rule, table) in _RULES.items():
+        if name in disabled:
+            continue
+        if table and not marts.rows(table, night.day):
+            continue
+        night.content.add(name)
+        night.findings += rule(marts, night.day)
+
+
+def _unpriced(marts: Marts, day: date) -> Iterator[Finding]:
+    from llmops_jobs.store.tables import TABLES
+
+    c = TABLES["usage_daily"].c
+    usage = marts.by_day(
+        marts.sums(
+            "usage_daily",
+            {"n": c.requests, "tokens": c.input_tokens + c.output_tokens},
+            ["model", "price_status"],
+        ),
+        day,
+    )
+    calls = sum(row["n"] for row in usage)
+    for row in usage:
+        n = int(row["n"])
+        if row["price_status"] != "unpriced" or n <= _UNPRICED_SHARE * calls:
+            continue
+        yield Finding(
+            rule="unpriced-model",
+            topic="prices",
+            labels={"model": row["model"]},
+            firing=True,
+            severity="warning",
+            summary=f"{n:,} calls of model {row['model'] or '(none)'} have no price: "
+            f"{int(row['tokens']):,} tokens are not in the spend",
+            value=float(n),
+            threshold=_UNPRICED_SHARE * calls,
+            n=n,
+            detail={"metric": "unpriced_share"},
+        )
+
+
+def _budgets(marts: Marts, day: date) -> Iterator[Finding]:
+    for row in marts.rows("budget_status", day):
+        probability = float(row["probability_over"] or 0)
+        over = row["status"] == "over"
+        ended = row["period_end"] is not None and row["period_end"] <= day
+        yield Finding(
+            rule="budget",
+            topic="budget",
+            labels={"budget": row["budget"], "period": str(row["period_start"])},
+            firing=row["status"] in ("at_risk", "over") and not ended,
+            severity="critical" if over else "warning",
+            summary=f"Budget {row['budget']} of ${float(row['amount_usd']):,.0f}: "
+            + (
+                f"${float(row['spent_usd']):,.2f} spent, over before the period's end "
+                f"({row['period_end']})"
+                if over
+                else f"{probability:.0%} likely to be overrun by {row['period_end']}"
+            ),
+            value=probability,
+            threshold=0.5,
+            detail={"scope": row["scope"], "spent_usd": float(row["spent_usd"] or 0)},
+            owner=row["owner"],
+            clear_days=2,
+        )
+
+
+def _anomalies(marts: Marts, day: date) -> Iterator[Finding]:
+    for row in marts.rows("anomaly", day):
+        value, expected = float(row["value"]), float(row["expected"] or 0)
+        large = row["kind"] == "new" or abs(value - expected) >= _SPIKE * abs(expected)
+        chance = row["p_value"] is not None and row["p_value"] > _SPIKE_P
+        if row["metric"] != "cost_usd" or not large or chance or value < expected:
+            continue
+        yield Finding(
+            rule="spend-anomaly",
+            topic="spend",
+            labels={"scope": row["scope"]},
+            firing=True,
+            severity="warning",
+            summary=f"Spend of {row['scope']} was ${value:,.2f}; ${expected:,.2f} was expected "
+            f"(95 %: ${float(row['low'] or 0):,.2f} to ${float(row['high'] or 0):,.2f})",
+            value=value,
+            threshold=float(row["high"] or 0),
+            detail={
+                "metric": "cost_usd",
+                "cause": row["cause"],
+                "impact_usd": round(value - expected, 2),
+            },
+        )
+
+
+def _completeness(marts: Marts, day: date) -> Iterator[Finding]:
+    for row in marts.rows("reconciliation", day):
+        yield Finding(
+            rule="data-completeness",
+            topic="data",
+            labels={},
+            firing=row["status"] in ("differs", "truncated"),
+            severity="warning",
+            summary=f"Copy of {day}: {row['detail'] or row['status']}",
+            value=float(row["unexplained"] or 0),
+            threshold=0.0,
+        )
+
+
+def _error_families(marts: Marts, day: date) -> Iterator[Finding]:
+    from llmops_jobs.store.tables import TABLES
+
+    c = TABLES["error_daily"].c
+    seen = marts.sums("error_daily", {"n": c.errors}, ["family_id"], [c.family_id != ""])
+    counts = {row["family_id"]: int(row["n"]) for row in marts.by_day(seen, day)}
+    started = marts.started("error_daily")
+    for age in range(_NEWS_DAYS):
+        first = day - timedelta(days=age)
+        if started is None or (first - started).days < _HISTORY_DAYS:
+            continue
+        for row in marts.rows("error_family", first, "first_seen"):
+            n = counts.get(row["family_id"], 0)
+            if n < _FAMILY_ERRORS:
+                continue
+            yield Finding(
+                rule="new-error-family",
+                topic="errors",
+                labels={"family": row["family_id"]},
+                firing=True,
+                severity="warning",
+                summary=f"A kind of error never seen before: {row['error_type']}, "
+                f"{str(row['template'])[:160]} ({n:,} on {day})",
+                onset=first,
+                value=float(n),
+                n=n,
+                detail={"metric": "error_rate", "trace_id": row["example_trace_id"]}
+                | {"family_id": row["family_id"]},
+            )
+
+
+def _swaps(marts: Marts, day: date) -> Iterator[Finding]:
+    """An alias that is answered by another model than before."""
+    started = marts.started("version_seen")
+    if started is None:
+        return
+    answers: dict[tuple[str, str], float] = {}
+    calls: dict[str, float] = {}
+    for row in marts.rows("version_seen", day):
+        asked, model = row["request_model"], row["model"]
+        calls[asked] = calls.get(asked, 0) + row["requests"]
+        if asked and model and asked != model:
+            answers[asked, model] = answers.get((asked, model), 0) + row["requests"]
+    for (asked, model), n in answers.items():
+        first = marts.first_answer(asked, model)
+        known = marts.first_answer(asked)
+        if first is None or known is None or (first - known).days < _HISTORY_DAYS:
+            continue
+        if not 0 <= (day - first).days < _NEWS_DAYS or n < _SWAP_SHARE * calls[asked]:
+            continue
+        yield Finding(
+            rule="model-swap",
+            topic="versions",
+            labels={"model": model, "asked": asked},
+            firing=True,
+            severity="warning",
+            summary=f"{asked} is answered by {model} ({n / calls[asked]:.0%} of its "
+            f"{int(calls[asked]):,} calls), which it was not before",
+            onset=first,
+            value=n / calls[asked],
+            n=int(n),
+            detail={"metric": "requests"},
+        )
+
+
+def _change_points(marts: Marts, day: date) -> Iterator[Finding]:
+    for age in range(_NEWS_DAYS):
+        for row in marts.rows("change_point", day - timedelta(days=age), "detected_on"):
+            metric = str(row["metric"]).partition(":")[0]
+            effect = float(row["effect"] or 0)
+            if _WORSE.get(metric, 0) * effect <= 0:
+                continue
+            size = f"{effect:+.0%}" if metric.endswith("request") else f"{effect:+.3f}"
+            yield Finding(
+                rule="change-point",
+                topic=_TOPICS[metric],
+                labels={"scope": row["scope"], "metric": row["metric"]},
+                firing=True,
+                severity="warning",
+                summary=f"{row['metric']} of {row['scope']} has a new level since {row['day']}: "
+                f"{size}" + (f"; {row['cause']}" if row["cause"] else ""),
+                onset=row["day"],
+                value=float(row["value"]),
+                threshold=float(row["expected"]),
+                detail={"metric": metric, "cause": row["cause"], "effect": effect},
+            )
+
+
+def _worse_versions(marts: Marts, day: date) -> Iterator[Finding]:
+    for row in marts.rows("version_comparison", day):
+        if row["slice"] != "total" or row["verdict"] not in ("worse", "better", "same"):
+            continue
+        kind, _, name = str(row["subject"]).partition(":")
+        dimension = "prompt_name" if kind == "prompt" else "model"
+        yield Finding(
+            rule="version-worse",
+            topic="versions",
+            labels={
+                dimension: name,
+                "candidate": row["candidate"],
+                "baseline": row["baseline"],
+                "compared": row["metric"],
+            },
+            firing=row["verdict"] == "worse",
+            severity="warning",
+            summary=f"{row['subject']}: {row['candidate']} is worse than {row['baseline']} in "
+            f"{row['metric']}: {float(row['difference']):+.3g} "
+            f"({float(row['low']):+.3g} to {float(row['high']):+.3g})",
+            value=float(row["difference"]),
+            threshold=0.0,
+            n=int(row["n_candidate"]),
+            detail={"metric": "requests", "caveat": row["caveat"]},
+        )
+
+
+def _drift(marts: Marts, day: date) -> Iterator[Finding]:
+    for row in marts.rows("drift", day):
+        statistic, p = float(row["statistic"] or 0), float(row["p_value"] or 0)
+        moved = abs(float(row["after"] or 0) - float(row["before"] or 0))
+        firing = {
+            "topic": moved >= _TOPIC_POINTS and p <= _SPIKE_P,
+            "score": statistic >= _UNSTABLE and p <= _SPIKE_P,
+            "input": statistic >= _TOLD_APART and p <= _SPIKE_P,
+            "judge_canary": p <= _JUDGE_P,
+        }.get(row["kind"], False)
+        if not firing:
+            continue
+        yield Finding(
+            rule="drift",
+            topic="quality" if row["kind"] == "score" else "drift",
+            labels={"kind": row["kind"], "subject": row["subject"]},
+            firing=True,
+            severity="info" if row["kind"] == "score" else "warning",
+            # The topic's words are users' words: they stay in the report's place.
+            summary=f"Drift of {row['kind'].replace('_', ' ')} {row['subject']}: from "
+            f"{float(row['before'] or 0):.3g} last week to {float(row['after'] or 0):.3g}",
+            value=float(row["after"] or 0),
+            threshold=float(row["before"] or 0),
+        )
+
+
+_RULES: Mapping[str, tuple[Any, str]] = {
+    "unpriced-model": (_unpriced, ""),
+    "budget": (_budgets, "budget_status"),
+    "spend-anomaly": (_anomalies, ""),
+    "data-completeness": (_completeness, "reconciliation"),
+    "new-error-family": (_error_families, ""),
+    "model-swap": (_swaps, "version_seen"),
+    "change-point": (_change_points, ""),
+    "version-worse": (_worse_versions, ""),
+    "drift": (_drift, "drift"),
+}
