@@ -24,6 +24,7 @@ from llmops_jobs.forecast.history import (
     TOTAL,
     History,
 )
+from llmops_jobs.forecast.holidays import effect, rows_of
 from llmops_jobs.forecast.prices import PriceChanges
 from llmops_jobs.forecast.settings import ForecastSettings
 
@@ -59,6 +60,7 @@ class Forecaster:
     settings: ForecastSettings
     extra_scopes: Collection[str] = ()
     prices: PriceChanges | None = None  # known changes of price, past and to come
+    holidays: frozenset[date] = frozenset()
     _fits: dict[tuple[str, date], tuple[list[str], engine.Fit]] = field(default_factory=dict)
 
     def night(
@@ -98,6 +100,7 @@ class Forecaster:
                 paths=self.settings.paths,
             )
             self._reprice(metric, columns, result.values, end, horizon)
+            self._keep_holidays(metric, result.values, end)
             night.method.update(
                 ((metric, scope), how) for scope, how in zip(scopes, result.method, strict=True)
             )
@@ -137,6 +140,15 @@ class Forecaster:
                 amounts = self._cost(scope, dimension, at, end)
                 ratio = self.prices.ahead(amounts, dimension, at, end, horizon)
                 values[number] *= ratio
+
+    def _keep_holidays(self, metric: str, values: Floats, end: int) -> None:
+        """Scales the holidays ahead, in place."""
+        first = self.history.first
+        ahead = rows_of(self.holidays, first + timedelta(days=end), values.shape[2])
+        if len(ahead):
+            total = self.history.total[metric][:end]
+            scale = effect(total, self.holidays, first, values.shape[1], self.settings.seed)
+            values[:, :, ahead] *= scale[None, :, None]
 
     def _cost(self, scope: str, dimension: str, at: list[int], end: int) -> Floats:
         """Daily cost of a product scope up to row `end`, at the prices of its last day."""
@@ -186,7 +198,10 @@ class Forecaster:
             else:
                 amounts = self.history.blocks[dimension].amounts[metric]
                 series.append(amounts[begin:end, at].sum(axis=1))
-        return np.stack(series, axis=1) if series else np.zeros((end - begin, 0))
+        table = np.stack(series, axis=1)
+        holidays = rows_of(self.holidays, self.history.first + timedelta(days=begin), len(table))
+        table[holidays] = np.nan  # no ordinary days: left out of the fit
+        return table
 
 
 @cache

@@ -19,9 +19,10 @@ from llmops_jobs.forecast.members import WEEK
 Floats = NDArray[np.float64]
 
 POOL = 120  # newest days whose shocks are drawn
-_SMOOTH = 0.25  # of sigma, as noise on top: the drawn shocks are not the only possible ones
-_VOLATILITY = 0.4  # log-standard deviation of a path's own volatility
-_PRIOR_SIGMA, _PRIOR_DAYS = 0.30, 4.0  # what a daily shock is before there is evidence
+_SMOOTH = 0.10  # of sigma, as noise on top: the drawn shocks are not the only possible ones
+_VOLATILITY = 0.5  # log-standard deviation of a path's own volatility
+# What a daily shock is before there is evidence: weighs three days, and less after two weeks.
+_PRIOR_SIGMA, _PRIOR_DAYS, _PRIOR_FADES = 0.30, 3.0, 14.0
 _TAIL = 5  # degrees of freedom where shocks cannot be drawn from the past
 
 
@@ -40,7 +41,8 @@ def shocks(
     centred = np.where(known, pool - mean, np.nan)
     variance = np.nansum(centred**2, axis=0)
     variance *= count / np.maximum(count - spent, np.maximum(0.125 * count, 1.0))
-    sigma = np.sqrt((variance + _PRIOR_DAYS * _PRIOR_SIGMA**2) / (count + _PRIOR_DAYS))
+    prior = _PRIOR_DAYS * _PRIOR_SIGMA**2 * np.minimum(1.0, _PRIOR_FADES / np.maximum(count, 1))
+    sigma = np.sqrt((variance + prior) / (count + _PRIOR_DAYS))
     raw = np.sqrt(np.nansum(centred**2, axis=0) / np.maximum(count, 1))
     common = np.random.default_rng(seed)
     rows = max(len(pool), 1)

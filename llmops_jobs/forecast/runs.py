@@ -13,6 +13,7 @@ from llmops_jobs.forecast.anomalies import anomalies
 from llmops_jobs.forecast.calibration import Calibration
 from llmops_jobs.forecast.frames import daily_rows, period_rows
 from llmops_jobs.forecast.history import COST, SCOPED, History, read_history
+from llmops_jobs.forecast.holidays import read_holidays
 from llmops_jobs.forecast.nightly import Forecaster, Night
 from llmops_jobs.forecast.periods import horizon_end, period_of
 from llmops_jobs.forecast.prices import price_changes
@@ -57,7 +58,8 @@ def open_forecaster(
     history = open_history(database, project, nights, settings, budgets)
     last = max(as_of + timedelta(days=horizon(as_of, budgets)) for as_of in nights)
     prices = price_changes(database, history, book, last) if book is not None else None
-    return Forecaster(history, settings, budgeting.scopes(budgets), prices)
+    holidays = read_holidays(settings.holidays)
+    return Forecaster(history, settings, budgeting.scopes(budgets), prices, holidays)
 
 
 def horizon(as_of: date, budgets: Sequence[Budget]) -> int:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from llmops_jobs.errors import ConfigError
 from llmops_jobs.forecast import runs
 from llmops_jobs.forecast.history import read_history
+from llmops_jobs.forecast.holidays import read_holidays
 from llmops_jobs.forecast.nightly import Forecaster
 from llmops_jobs.forecast.settings import ForecastSettings
 from llmops_jobs.store import Database
@@ -129,3 +132,34 @@ def test_the_small_ones_are_one_scope_together(database: Database) -> None:
     tenants = {scope for scope in daily["scope"] if scope.startswith("tenant=")}
     assert len(tenants) == 6
     assert "tenant=(other)" in tenants
+
+
+def test_a_holiday_ahead_is_what_past_holidays_were(database: Database, tmp_path: Path) -> None:
+    past, ahead = [date(2026, 8, 12), date(2026, 8, 27)], date(2026, 9, 16)
+    rows = usage(40)
+    quiet = rows["day"].isin(past)
+    for name in ("input_tokens", "output_tokens"):
+        rows.loc[quiet, name] = rows.loc[quiet, name] // 4
+    store(database, rows)
+    file = tmp_path / "holidays.txt"
+    file.write_text("\n".join(f"{day}  # closed" for day in [*past, ahead]))
+    settings = SETTINGS.model_copy(update={"holidays": str(file)})
+    as_of = nights(39, 1)[0]
+    medians = []
+    for chosen in (SETTINGS, settings):
+        (_, daily, _), *_ = runs.spend_forecasts(database, PROJECT, [as_of], chosen)
+        total = daily[(daily["scope"] == "total") & (daily["metric"] == "tokens")]
+        medians.append(total.set_index("target_day")["p50"])
+    plain, known = medians
+    assert known[ahead] < 0.55 * plain[ahead]
+    other = ahead + timedelta(days=1)
+    assert known[other] == pytest.approx(plain[other], rel=0.15)
+
+
+def test_a_wrong_date_among_the_holidays_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "holidays.txt"
+    file.write_text("2026-12-25\n25.12.2027\n")
+    with pytest.raises(ConfigError, match=r"line 2: '25.12.2027'"):
+        read_holidays(str(file))
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_holidays(str(tmp_path / "none.txt"))
