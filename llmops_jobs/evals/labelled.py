@@ -38,20 +38,24 @@ def labelled(
     """
     labels = human_labels(lake.read_day("scores", project, day), settings.human_labels)
     if labels.empty:
-        return pd.DataFrame(columns=[*KEYS, "metric", "part", "w", "y", "f", *DIMENSIONS])
+        return pd.DataFrame(
+            columns=[*KEYS, "metric", "part", "w", "y", "f", "predictor", *DIMENSIONS]
+        )
     scores = _scores(database, project, day, labels["trace_id"].unique().tolist())
     elsewhere = set(scores["day"]) - {day}
     about = pd.concat([today, dimensions_of(lake, project, sorted(elsewhere))], ignore_index=True)
     rows = labels.assign(y=labels["passed"].astype(float)).drop(columns=["passed", "timestamp"])
     rows = _with_observation(rows, about)
     predicted = predictions(scores, settings)
-    rows = rows.merge(predicted[[*KEYS, "metric", "f"]], on=[*KEYS, "metric"], how="left")
+    rows = rows.merge(
+        predicted[[*KEYS, "metric", "f", "predictor"]], on=[*KEYS, "metric"], how="left"
+    )
     picks = _picks(database, project, labels["trace_id"].unique().tolist())
     rows = rows.merge(picks, on=[*KEYS, "metric"], how="left")
     answered = ~today["is_evaluation"].astype(bool) & (today["level"] != "ERROR")
     rows["w"] = _weights(rows, float(max(answered.sum(), 1)))
     rows["part"] = rows["f"].notna().map({True: "labelled", False: "unpredicted"})
-    return rows.drop(columns="inclusion_probability").fillna({"f": 0.0})
+    return rows.drop(columns="inclusion_probability").fillna({"f": 0.0, "predictor": ""})
 
 
 def dimensions_of(lake: Lake, project: str, days: Sequence[date]) -> pd.DataFrame:

@@ -34,4 +34,6 @@ def predictions(scores: pd.DataFrame, settings: EvalSettings) -> pd.DataFrame:
     rows = rows[judged | ~rows["metric"].isin(has_judge)]
     judged = rows["scorer"].str.startswith(JUDGE)
     f = rows["y"].where(judged, rows["value"].astype(float))
-    return rows.assign(f=f).drop_duplicates(["trace_id", "observation_id", "metric"])
+    return rows.assign(f=f, predictor=rows["scorer"]).drop_duplicates(
+        ["trace_id", "observation_id", "metric"]
+    )

@@ -18,6 +18,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from llmops_jobs.dimensions import DIMENSIONS
+from llmops_jobs.evals.agreement import agreement, label_rows
 from llmops_jobs.evals.estimate import Interval, Sums, anchored_rate, weighted_rate
 from llmops_jobs.evals.labelled import KEYS, dimensions_of, labelled
 from llmops_jobs.evals.predictors import metric_of, predictions
@@ -42,6 +43,8 @@ def quality_day(
     rows = outcomes(lake, database, project, day, settings)
     database.replace_day("quality_daily", project, day, daily(rows))
     database.replace_day("quality_sums", project, day, by_scope(rows))
+    database.replace_day("human_label", project, day, label_rows(rows))
+    database.replace_day("judge_agreement", project, day, agreement(database, project, day))
     windows = window_rates(database, project, day)
     database.replace_day("quality_window", project, day, windows)
     return windows

@@ -124,7 +124,27 @@ judge_agreement = sa.Table(
     number("kappa", "Cohen's kappa"),
     number("kappa_low", "lower end of the 95 % interval"),
     number("kappa_high", "upper end of the 95 % interval"),
-    comment="judge against people, trailing window",
+    text("predictor", "judge or quality model that is held against people"),
+    text("status", "calibrated, or why not"),
+    comment="judge against people, trailing 28 days",
+)
+
+human_label = sa.Table(
+    "human_label",
+    METADATA,
+    project(),
+    day(comment="UTC day on which the label was given"),
+    text_key("trace_id", "trace", 64),
+    text_key("observation_id", "observation", 64),
+    text_key("metric", "what was labelled"),
+    sa.Column("passed", sa.Boolean, comment="what the person said"),
+    number("predicted", "what judge or model said, 0 to 1; null when neither saw the call"),
+    text("predictor", "which of them"),
+    text("feature", "of the call"),
+    text("model", "of the call"),
+    text("prompt", "NAME@VERSION of the call"),
+    number("w", "weight in the estimate: 1 / probability of the label"),
+    comment="labels by people beside predictions: one row per day, call and metric",
 )
 
 score_histogram = sa.Table(

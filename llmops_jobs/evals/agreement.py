@@ -1,0 +1,100 @@
+"""Judge and quality model against people: do they find the failures, and what is it worth.
+
+Measured on calls that people labelled in the trailing four weeks, in total and by slice: a judge
+that agrees on one model's answers may be of no use on another's.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+
+from llmops_jobs.store import Database
+
+WINDOW_DAYS = 28
+#: Below these a predictor is shown as not calibrated.
+MIN_LABELS, MIN_KAPPA = 30, 0.4
+SLICES = ("feature", "model", "prompt")
+COLUMNS = ["metric", "slice", "n", "sensitivity", "specificity", "kappa", "kappa_low",
+           "kappa_high", "predictor", "status"]  # fmt: skip
+
+
+def label_rows(outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Rows of `human_label` from a day's outcomes."""
+    rows = outcomes[outcomes["part"].isin(["labelled", "unpredicted"])]
+    if rows.empty:
+        return pd.DataFrame()
+    prompt = (rows["prompt_name"] + "@" + rows["prompt_version"]).where(
+        rows["prompt_name"] != "", ""
+    )
+    return pd.DataFrame(
+        {
+            "trace_id": rows["trace_id"],
+            "observation_id": rows["observation_id"],
+            "metric": rows["metric"],
+            "passed": (rows["y"] > 0).astype(object),
+            "predicted": rows["f"].where(rows["part"] == "labelled"),
+            "predictor": rows["predictor"].fillna(""),
+            "feature": rows["feature"],
+            "model": rows["model"],
+            "prompt": prompt,
+            "w": rows["w"],
+        }
+    )
+
+
+def agreement(database: Database, project: str, day: date) -> pd.DataFrame:
+    """Rows of `judge_agreement` as of a day."""
+    labels = database.table("human_label", project, day - timedelta(days=WINDOW_DAYS - 1), day)
+    labels = labels[labels["predicted"].notna()]
+    records = []
+    for (metric, predictor), part in labels.groupby(["metric", "predictor"]):
+        slices = [("total", part)]
+        for name in SLICES:
+            named = part[part[name] != ""]
+            slices += [(f"{name}={value}", rows) for value, rows in named.groupby(name)]
+        for name, rows in slices:
+            found = compare(
+                rows["passed"].to_numpy(dtype=bool), rows["predicted"].to_numpy(dtype=float) >= 0.5
+            )
+            records.append((metric, name, *found[:6], predictor, found[6]))
+    # One predictor a metric and slice: the one with more labels, when it changed on the way.
+    rows = pd.DataFrame(records, columns=COLUMNS).sort_values("n", kind="stable")
+    return rows.drop_duplicates(["metric", "slice"], keep="last").sort_values(["metric", "slice"])
+
+
+def compare(
+    passed: np.ndarray, predicted: np.ndarray
+) -> tuple[int, float, float, float, float, float, str]:
+    """n, sensitivity (failures found), specificity (passes passed), Cohen's kappa with its 95 %
+    interval (Fleiss, Cohen & Everitt 1969), and the status in words."""
+    n = len(passed)
+    table = np.array(
+        [
+            [(~passed & ~predicted).sum(), (~passed & predicted).sum()],
+            [(passed & ~predicted).sum(), (passed & predicted).sum()],
+        ],
+        dtype=float,
+    )
+    failures, passes = table.sum(axis=1)
+    sensitivity = float(table[0, 0] / failures) if failures else float("nan")
+    specificity = float(table[1, 1] / passes) if passes else float("nan")
+    kappa = low = high = float("nan")
+    if failures and passes:
+        kappa, low, high = _kappa(table)
+    if n < MIN_LABELS:
+        status = f"not calibrated: {n} labels, {MIN_LABELS} needed"
+    elif not kappa >= MIN_KAPPA:
+        status = f"not calibrated: agreement with people is below kappa {MIN_KAPPA}"
+    else:
+        status = "calibrated"
+    return n, sensitivity, specificity, kappa, low, high, status
+
+
+def _kappa(table: np.ndarray) -> tuple[float, float, float]:
+    from statsmodels.stats.inter_rater import cohens_kappa
+
+    found = cohens_kappa(table)
+    return float(found.kappa), float(max(-1.0, found.kappa_low)), float(min(1.0, found.kappa_upp))

@@ -1,0 +1,75 @@
+"""Agreement with people: of the predictors in a deployment, and of the scorers on labelled sets."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from llmops_jobs.evals.agreement import compare
+from llmops_jobs.evals.scorers import refusal
+from llmops_jobs.evals.scorers.pii import find_pii
+
+
+def test_agreement_is_kappa_with_an_interval_and_says_when_it_is_too_little() -> None:
+    rng = np.random.default_rng(0)
+    passed = rng.random(300) < 0.8
+    predicted = np.where(rng.random(300) < 0.9, passed, ~passed)
+    n, sensitivity, specificity, kappa, low, high, status = compare(passed, predicted)
+    assert n == 300 and status == "calibrated"
+    assert kappa == pytest.approx(cohen_kappa_score(passed, predicted))
+    assert low < kappa < high and 0.8 < sensitivity <= 1 and 0.8 < specificity <= 1
+    assert compare(passed[:20], predicted[:20])[-1].startswith("not calibrated: 20 labels")
+    assert "below kappa" in compare(passed, rng.random(300) < 0.5)[-1]
+    assert np.isnan(compare(passed[passed], predicted[passed])[3])
+
+
+def test_refusals_agree_with_people(shared: Callable[[str], Path]) -> None:
+    """Fitted on this set: the honest figure, each model left out, is printed by its training."""
+    rows = pd.read_parquet(shared("data/xstest_refusals/labels.parquet"))
+    truth = rows["final_label"] != "1_full_compliance"
+    found = rows["completion"].map(refusal.probability) >= 0.5
+    assert cohen_kappa_score(truth, found) >= 0.82
+    plain = pd.read_parquet(shared("data/halueval_general/general.parquet"))["chatgpt_response"]
+    assert (plain.iloc[::5].map(refusal.probability) >= 0.5).mean() < 0.07
+
+
+def test_personal_data_is_found_as_people_marked_it(shared: Callable[[str], Path]) -> None:
+    kinds = {
+        "EMAIL_ADDRESS": "email",
+        "CREDIT_CARD": "card",
+        "IBAN_CODE": "iban",
+        "IP_ADDRESS": "ip",
+        "US_SSN": "us_ssn",
+        "PHONE_NUMBER": "phone",
+    }
+    with gzip.open(shared("data/presidio_pii/synth_dataset_v2.json.gz"), "rt") as file:
+        rows = json.load(file)
+    right: Counter[str] = Counter()
+    wrong: Counter[str] = Counter()
+    missed: Counter[str] = Counter()
+    for row in rows:
+        gold = [
+            (kinds[s["entity_type"]], s["start_position"], s["end_position"])
+            for s in row["spans"]
+            if s["entity_type"] in kinds
+        ]
+        found = [(f.kind, f.start, f.end) for f in find_pii(row["full_text"])]
+        hit = [any(g[0] == f[0] and f[1] < g[2] and g[1] < f[2] for f in found) for g in gold]
+        right.update(g[0] for g, h in zip(gold, hit, strict=True) if h)
+        missed.update(g[0] for g, h in zip(gold, hit, strict=True) if not h)
+        wrong.update(
+            f[0]
+            for f in found
+            if not any(g[0] == f[0] and f[1] < g[2] and g[1] < f[2] for g in gold)
+        )
+    for kind in kinds.values():
+        f1 = 2 * right[kind] / (2 * right[kind] + wrong[kind] + missed[kind])
+        assert f1 >= 0.95, (kind, f1)
