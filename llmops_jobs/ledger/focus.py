@@ -25,7 +25,7 @@ from llmops_jobs.ledger.book import PriceBook
 from llmops_jobs.ledger.focus_columns import METER, SCHEMA, UNIT
 from llmops_jobs.ledger.pricing import COLUMNS, model_calls, to_pico, with_costs
 from llmops_jobs.ledger.units import PIECE_TYPES, USAGE_TYPES, from_femto
-from llmops_jobs.ledger.usage import Ints, Quantities, quantities
+from llmops_jobs.ledger.usage import Ints, Quantities, ints, quantities
 from llmops_jobs.ledger.ways import PriceRows, price_rows
 
 #: Dimensions that rows can be split by, beyond the day, the SKU and the tenant.
@@ -87,12 +87,12 @@ def _cells(book: PriceBook, calls: pa.Table, by: Sequence[str]) -> Iterator[dict
         total: list[int] = np.add.reduceat(values[order], starts).tolist()
         return total
 
-    tokens = sum(np.asarray(calls[name].to_numpy()) for name in ("input_tokens", "output_tokens"))
+    tokens = ints(calls["input_tokens"]) + ints(calls["output_tokens"])
     succeeded = np.asarray(pc.not_equal(calls["level"], "ERROR").to_numpy())
     counted = {
         "requests": summed(np.ones(len(code), np.int64)),
         "succeeded": summed(succeeded.astype(np.int64)),
-        "tokens": summed(np.asarray(tokens, np.int64)),
+        "tokens": summed(tokens),
         "cost": summed(_pico(calls["cost_usd"])),
     }
     used, charged = _by_meter(units, row, table, summed)

@@ -57,7 +57,7 @@ class Quantities:
 
 def quantities(calls: pa.Table, highest: int = IMPLAUSIBLE) -> Quantities:
     """The billable quantities of a table with the token columns of `observations`."""
-    counts = {name: _ints(calls[name]) for name in TOKEN_COLUMNS if name in calls.column_names}
+    counts = {name: ints(calls[name]) for name in TOKEN_COLUMNS if name in calls.column_names}
     none = np.zeros(calls.num_rows, dtype=np.int64)
     negative = np.zeros(calls.num_rows, dtype=bool)
     implausible = np.zeros(calls.num_rows, dtype=bool)
@@ -171,7 +171,8 @@ def _numbers(text: str) -> list[tuple[str, Any]]:
     return [(key, value) for key, value in content.items() if isinstance(value, int | float)]
 
 
-def _ints(column: pa.ChunkedArray) -> Ints:
+def ints(column: pa.ChunkedArray) -> Ints:
+    """Counts as whole numbers; 0 where the source gave none."""
     return np.asarray(pc.fill_null(column, 0).to_numpy(), dtype=np.int64)
 
 

@@ -58,6 +58,7 @@ ROWS: tuple[dict[str, Any], ...] = (
     {"model": "mystery", "provider": "", "reported_cost_usd": Decimal("0.5")},
     {"model": "mystery", "reported_cost_usd": None},
     {"model": "gpt-4o", "level": "ERROR", "input_tokens": 0, "output_tokens": 0},
+    {"model": "mystery", "input_tokens": None, "output_tokens": None, "reported_cost_usd": None},
     {"model": "gpt-4o-mini", "is_evaluation": True, "environment": "langfuse-evaluation"},
 )
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llmops_jobs.lake import Lake
+from llmops_jobs.lake import Lake, schema
 from llmops_jobs.lake.engine import engine_for
 from llmops_jobs.ledger.book import load_book
 from llmops_jobs.ledger.marts import cost_issues, daily_spenders, top_spenders, usage_daily
@@ -55,6 +55,14 @@ def test_unpriced_calls_are_a_line_of_their_own_and_named(lake: Lake) -> None:
     issues = cost_issues(ENGINE, lake, PROJECT, [DAY]).set_index("issue")
     assert issues.loc["missing_price", "model"] == "mystery"
     assert issues.loc["negative_tokens", "input_tokens"] == -1
+
+
+def test_a_call_without_counts_is_counted_with_none(lake: Lake) -> None:
+    counts = [name for name in schema.OBSERVATIONS.names if name.endswith("_tokens")]
+    land(lake, [dict.fromkeys(counts) | {"reported_cost_usd": None}])
+    (row,) = usage(lake).to_dict("records")
+    assert (row["requests"], row["input_tokens"], row["audio_tokens"]) == (1, 0, 0)
+    assert cost_issues(ENGINE, lake, PROJECT, [DAY])["issue"].tolist() == ["missing_usage"]
 
 
 def test_an_empty_day_gives_empty_marts(lake: Lake) -> None:
@@ -113,9 +121,9 @@ _CALL = st.fixed_dictionaries(
         "tenant": st.sampled_from(["acme", "globex", ""]),
         "user_id": st.sampled_from(["u1", "u2", ""]),
         "level": st.sampled_from(["DEFAULT", "ERROR"]),
-        "input_tokens": st.integers(-5, 10**6),
-        "output_tokens": st.integers(0, 10**5),
-        "cache_read_tokens": st.integers(0, 10**6),
+        "input_tokens": st.none() | st.integers(-5, 10**6),
+        "output_tokens": st.none() | st.integers(0, 10**5),
+        "cache_read_tokens": st.none() | st.integers(0, 10**6),
         "reported_cost_usd": st.none() | st.decimals(0, 9, places=12),
         "is_evaluation": st.booleans(),
     }
