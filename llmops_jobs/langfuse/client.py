@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from llmops_jobs.errors import SourceError
 from llmops_jobs.langfuse import answers
 from llmops_jobs.langfuse.answers import TooMuchError, TryAgainError
-from llmops_jobs.langfuse.limits import RateLimit
+from llmops_jobs.langfuse.limits import RateLimit, shared_limit
 from llmops_jobs.langfuse.project import ProjectKeys
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ class Client:
         self.keys = keys
         self.patience = patience or Patience()
         self.traffic = Traffic()
-        self._limit = limit or RateLimit(None)
+        # Whoever makes a client without thinking of it shares the organization's budget too.
+        self._limit = limit or shared_limit(keys.base_url, keys.organization, None)
         self._sleep = sleep
         self._http = httpx.Client(
             base_url=keys.base_url,
