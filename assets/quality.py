@@ -18,16 +18,20 @@ from llmops_jobs.resources import DeploymentResource
 def score(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
     from llmops_jobs.evals.measure import score_day
     from llmops_jobs.evals.run import prepared
+    from llmops_jobs.evals.write_back import write_back
 
     scoring = prepared(deployment.open())
-    for _, project, day in each_day(context, deployment):
+    keys = {each.id: each for each in deployment.open().projects()}
+    for home, project, day in each_day(context, deployment):
         scored = score_day(scoring[project], project, day)
+        sent = write_back(home.lake, home.database, keys[project], day, home.settings.evals)
         add_day_metadata(
             context,
             day,
             {
                 "dagster/row_count": sum(scored.statuses.values()),
                 "calls": scored.calls,
+                "written back": sent,
                 **{status: scored.statuses[status] for status in ("ok", "skipped", "error")},
                 **{f"failed {name}": n for name, n in scored.failures.items() if n},
             },

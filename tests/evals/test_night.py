@@ -28,12 +28,13 @@ def land(
     questions: list[str] | None = None,
     probability: float = 1.0,
     labels: dict[int, bool] | None = None,
+    project: str = PROJECT,
     **about: Any,
 ) -> None:
     questions = questions or ["Where is my order? I have been waiting for it."] * len(answers)
     ids = [{"trace_id": f"{day}-{i}", "observation_id": f"o{i}"} for i in range(len(answers))]
     for each in ids:
-        each["project_id"] = PROJECT
+        each["project_id"] = project
     texts = [
         {**key, "input": q, "output": a, "inclusion_probability": probability}
         for key, q, a in zip(ids, questions, answers, strict=True)
@@ -48,9 +49,10 @@ def land(
         }
         for i, passed in (labels or {}).items()
     ]
-    lake.replace_day("observations", PROJECT, day, facts("observations", [k | about for k in ids]))
-    lake.replace_day("observation_text", PROJECT, day, facts("observation_text", texts))
-    lake.replace_day("scores", PROJECT, day, facts("scores", scores))
+    about_calls = facts("observations", [key | about for key in ids])
+    lake.replace_day("observations", project, day, about_calls)
+    lake.replace_day("observation_text", project, day, facts("observation_text", texts))
+    lake.replace_day("scores", project, day, facts("scores", scores))
 
 
 def score(lake: Lake, database: Database, day: date) -> Scored:

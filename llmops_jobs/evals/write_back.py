@@ -1,0 +1,58 @@
+"""Scores written back to Langfuse, for the scorers that the configuration names."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pandas as pd
+
+from llmops_jobs.evals.settings import EvalSettings
+from llmops_jobs.lake import Lake
+from llmops_jobs.langfuse.client import Client
+from llmops_jobs.langfuse.project import ProjectKeys
+from llmops_jobs.langfuse.score_writer import Score, ScoreWriter
+from llmops_jobs.store import Database
+
+_KEYS = ["trace_id", "observation_id"]
+
+
+def write_back(
+    lake: Lake, database: Database, keys: ProjectKeys, day: date, settings: EvalSettings
+) -> int:
+    """Writes a day's scores of `evals.write_back` to the project; returns how many.
+
+    A verdict goes as BOOLEAN, a measure as NUMERIC, under the scorer's name, on the observation,
+    with the time of what was scored: the same score lands on the same row however often it runs.
+    Raises SourceError that names the scores a server did not take.
+    """
+    if not settings.write_back:
+        return 0
+    scores = to_scores(lake, database, keys.id, day, settings)
+    if not scores:
+        return 0
+    with Client(keys) as client:
+        return ScoreWriter(client).write(scores)
+
+
+def to_scores(
+    lake: Lake, database: Database, project: str, day: date, settings: EvalSettings
+) -> list[Score]:
+    rows = database.table("score", project, day, day, status="ok")
+    rows = rows[rows["scorer"].isin(settings.write_back)]
+    about = lake.read_day(
+        "observations", project, day, [*_KEYS, "start_time", "environment"]
+    ).to_pandas()
+    return [
+        Score(
+            name=row.scorer,
+            value=float(row.value) if pd.isna(row.passed) else bool(row.passed),
+            trace_id=row.trace_id,
+            observation_id=row.observation_id,
+            timestamp=row.start_time.to_pydatetime(),
+            scorer=row.scorer,
+            scorer_version=row.scorer_version,
+            comment=row.reason,
+            environment=row.environment or "default",
+        )
+        for row in rows.merge(about, on=_KEYS).itertuples()
+    ]
