@@ -49,7 +49,8 @@ def remembered(home: Path) -> Demo | None:
 def stand_in(demo: Demo, *, port: int | None = None) -> Iterator[dict[str, str]]:
     """Runs the stand-in; yields the environment under which the job reads it.
 
-    Without a port it listens on PORT or, where that is taken, on any free one. Raises UserError when it does not come up.
+    Without a port it listens on PORT or, where that is taken, on any free one. Raises UserError
+    when it does not come up.
     """
     from llmops_jobs.demo.replay import Replay
 
