@@ -21,7 +21,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from llmops_jobs.signals import intervals
-from llmops_jobs.signals.cells import CELL, model_calls
+from llmops_jobs.signals.cells import CELL, model_calls, stacked, unstacked
 from llmops_jobs.signals.families import family
 from llmops_jobs.store.tables import TABLES
 
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 _KEY: Final = ["day", "trace_id", "observation_id"]
 _FAMILY: Final = ("error_type", "family_id")
+_COUNTS: Final = ("requests", "errors", "logical_calls", "attempts", "recovered")
+_HOURLY: Final = ("day", "provider", "hour", "requests", "errors", "rate_limited")
+_FAMILIES: Final = ("day", "family_id", "example_trace_id", "status_message", "finish_reason")
 
 
 @dataclass(frozen=True)
@@ -49,15 +52,18 @@ class Errors:
 
 
 def measure(engine: Engine, lake: Lake, project: str, days: Sequence[date]) -> Errors:
-    hourly = engine.run(_hourly, lake, project, days).to_pandas()
+    found = engine.run(_measured, lake, project, days)
+    hourly = unstacked(found, "hourly", *_HOURLY).to_pandas()
     low, high = intervals.wilson(hourly["rate_limited"], hourly["requests"])
     return Errors(
-        daily=engine.run(_daily, lake, project, days).to_pandas(),
-        waste=engine.run(_waste, lake, project, days).to_pandas(),
+        daily=unstacked(found, "daily", *CELL, *_FAMILY, *_COUNTS, "wasted_usd").to_pandas(),
+        waste=unstacked(
+            found, "waste", *CELL, "waste_reason", "requests", "wasted_usd"
+        ).to_pandas(),
         hourly=hourly.assign(
             share=hourly["rate_limited"] / hourly["requests"], share_low=low, share_high=high
         ),
-        families=_templates(engine.run(_families, lake, project, days).to_pandas()),
+        families=_templates(unstacked(found, "families", *_FAMILIES).to_pandas()),
     )
 
 
@@ -93,14 +99,16 @@ def new_families(database: Database, project: str, day: date) -> pd.DataFrame:
     return rows.iloc[:0] if began == day else rows
 
 
-def _outcomes(t: Tables) -> ir.Table:
-    return model_calls(t).inner_join(t["outcomes"].drop("project_id"), _KEY)
+def _measured(t: Tables) -> ir.Table:
+    calls = model_calls(t).inner_join(t["outcomes"].drop("project_id"), _KEY)
+    return stacked(
+        daily=_daily(calls), waste=_waste(calls), hourly=_hourly(calls), families=_families(calls)
+    )
 
 
-def _daily(t: Tables) -> ir.Table:
+def _daily(calls: ir.Table) -> ir.Table:
     import ibis
 
-    calls = _outcomes(t)
     alone = calls.attempts == 1
     each = calls.select(
         *CELL,
@@ -114,10 +122,7 @@ def _daily(t: Tables) -> ir.Table:
     )
     rows = each.union(_retried(calls))
     return rows.group_by([*CELL, *_FAMILY]).agg(
-        **{
-            name: rows[name].sum().cast("int64")
-            for name in ("requests", "errors", "logical_calls", "attempts", "recovered")
-        },
+        **{name: rows[name].sum().cast("int64") for name in _COUNTS},
         wasted_usd=rows.wasted_usd.sum(),
     )
 
@@ -147,33 +152,25 @@ def _retried(calls: ir.Table) -> ir.Table:
     )
 
 
-def _waste(t: Tables) -> ir.Table:
-    calls = _outcomes(t)
+def _waste(calls: ir.Table) -> ir.Table:
     calls = calls.filter(calls.waste_reason != "")
     return calls.group_by([*CELL, "waste_reason"]).agg(
         requests=calls.count(), wasted_usd=calls.wasted_usd.sum()
     )
 
 
-def _hourly(t: Tables) -> ir.Table:
-    calls = _outcomes(t)
-    return calls.group_by(["day", "provider", hour(calls)]).agg(
+def _hourly(calls: ir.Table) -> ir.Table:
+    return calls.group_by("day", "provider", hour=calls.start_time.hour()).agg(
         requests=calls.count(),
         errors=(calls.error_type != "").sum(),
         rate_limited=(calls.error_type == "rate_limit").sum(),
     )
 
 
-def hour(calls: ir.Table) -> ir.IntegerValue:
-    """The UTC hour in which the call started."""
-    return calls.start_time.hour().name("hour")
-
-
-def _families(t: Tables) -> ir.Table:
+def _families(calls: ir.Table) -> ir.Table:
     """One message of each family and day."""
     import ibis
 
-    calls = _outcomes(t)
     failed = calls.filter(calls.family_id != "")
     order = ibis.struct({"start": failed.start_time, "id": failed.observation_id})
     grouped = failed.group_by(["day", "family_id"]).agg(
