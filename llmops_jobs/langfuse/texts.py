@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import pyarrow as pa
 
+from llmops_jobs.days import today
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.lake import schema
 from llmops_jobs.langfuse.project import ProjectKeys
@@ -55,19 +56,20 @@ def pull_texts(
         return pairs, pairs.select(_PAIR).join(starts, keys=list(_PAIR), join_type="inner")
 
     def fetch(day: date) -> tuple[Texts, pa.Table | None]:
+        if settings.text_days is not None and day < today() - timedelta(days=settings.text_days):
+            return Texts(day, 0, 0, 0, 0), None  # what was forgotten is not fetched again
         pairs, wanted = chosen(day)
         held = lake.read_day("observation_text", project.id, day)
         old = held.select([*_PAIR, "input", "output", "metadata"])
         todo = wanted.join(old.select(_PAIR), keys=list(_PAIR), join_type="left anti")
         new = fetch_text(source, todo, settings.longest_text)
         texts = pa.concat_tables([old, new]).combine_chunks()
-        rows = pairs.join(texts, keys=list(_PAIR), join_type="inner")
+        rows = _typed(pairs.join(texts, keys=list(_PAIR), join_type="inner"))
         done = Texts(
             day, pairs.num_rows, pairs.num_rows - todo.num_rows, new.num_rows,
             todo.num_rows - new.num_rows,
         )  # fmt: skip
-        same = not todo.num_rows and rows.num_rows == held.num_rows
-        return done, None if same else _typed(rows)
+        return done, None if rows.equals(held.select(rows.column_names)) else rows
 
     with closing(open_source(deployment, project)) as source:
         for done, rows in ahead(fetch, wanted, settings.parallel):

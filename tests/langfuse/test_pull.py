@@ -343,9 +343,21 @@ def test_texts_are_fetched_for_the_chosen_rows_only_and_once(
     assert {row["output"] for row in texts} == {f"answer {row}" for row in ALL}
     assert all(row["inclusion_probability"] == 1 for row in texts)
     asked = len(server.state.requests)
+    version = deployment.lake.delta("observation_text").version()
     (again,) = pull_texts(deployment, project, [DAY], choose_texts)
     assert (again.held, again.fetched) == (ROWS, 0)
     assert len(server.state.requests) == asked
+    assert deployment.lake.delta("observation_text").version() == version
+
+
+def test_text_older_than_its_retention_is_not_fetched(source: MemorySource, tmp_path: Path) -> None:
+    with standing(source, tmp_path, text_days=30) as (deployment, project, server):
+        list(pull_observations(deployment, project, [DAY]))
+        asked = len(server.state.requests)
+        (done,) = pull_texts(deployment, project, [DAY], choose_texts)
+        assert (done.chosen, done.fetched) == (0, 0)
+        assert len(server.state.requests) == asked
+        assert deployment.lake.read_day("observation_text", project.id, DAY).num_rows == 0
 
 
 def test_several_days_are_landed_in_their_order(night: Any) -> None:
