@@ -165,6 +165,13 @@ class BundledBook:
             known = found[0] if found is not None else None
         return known.name if known is not None else provider or "Unknown"
 
+    def sku(self, provider: str, model: str) -> str:
+        """Seller and model as one name for all names under which traces know the model."""
+        found = self.find(provider, model) if model else None
+        if found is None:
+            return f"{provider or 'unknown'}/{model or 'unknown'}"
+        return f"{found[0].id}/{found[1].id}"
+
     def _provider(self, name: str) -> Provider | None:
         from genai_prices.data_snapshot import find_provider_by_id
 

@@ -146,7 +146,7 @@ def _row(book: PriceBook, day: date, cell: dict[str, Any], by: Sequence[str]) ->
         "InvoiceIssuerName": seller,
         "ServiceName": f"{seller} API" if seller != "Unknown" else "Unknown",
         **dict.fromkeys(("BilledCost", "EffectiveCost", "ContractedCost", "ListCost"), cost),
-        "SkuId": f"{provider or 'unknown'}/{model or 'unknown'}",
+        "SkuId": book.bundled.sku(provider, model),
         "SkuMeter": "Model Calls",
         "ChargeDescription": f"{model or 'unknown model'}: model calls",
         "Tags": json.dumps({k: v for k, v in tags.items() if v != ""}, ensure_ascii=False),
@@ -175,17 +175,19 @@ def _metered(book: PriceBook, day: date, cell: dict[str, Any]) -> dict[str, Any]
     if cell["price_status"] == "override":
         list_price = book.list_price(cell["provider"], cell["model"], day, kind)
         listed = contracted if list_price is None else list_price
-    name, _, details = cell["price_id"].partition("@")
-    tier = re.sub(r"^[^#>]*", "", details)
+    # One SKU whatever the trace calls the model, and no dates in either id: FOCUS asks for both.
+    sku = f"{book.bundled.sku(cell['provider'], cell['model'])}/{kind}"
+    tier = re.sub(r"^[^#>]*", "", cell["price_id"].partition("@")[2])
+    own = "/own" if cell["price_status"] == "override" else ""
     above = tier.rpartition(">")[2] if ">" in tier else ""
     facts: dict[str, Any] = {"x_AboveInputTokens": int(above)} if above else {}
     for pair in re.findall(r"#([^#>]+)", tier):
         key, _, value = pair.partition("=")
         facts[f"x_{''.join(word.title() for word in key.split('_'))}"] = value
     return {
-        "SkuId": f"{cell['provider'] or 'unknown'}/{cell['model']}/{kind}",
+        "SkuId": sku,
         "SkuMeter": METER[kind],
-        "SkuPriceId": f"{name}{tier}/{kind}",
+        "SkuPriceId": f"{sku}{own}{tier}",
         "SkuPriceDetails": json.dumps(facts) if facts else None,
         "ChargeDescription": f"{cell['model']}: {METER[kind].lower()}",
         "ConsumedQuantity": quantity,

@@ -36,6 +36,7 @@ SCHEMA: Final = pa.schema(
         pa.field("ContractedUnitPrice", _MONEY),
         pa.field("EffectiveCost", _MONEY, False),
         pa.field("HostProviderName", _TEXT),
+        pa.field("InvoiceId", _TEXT),
         pa.field("InvoiceIssuerName", _TEXT, False),
         pa.field("ListCost", _MONEY, False),
         pa.field("ListUnitPrice", _MONEY),

@@ -52,6 +52,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 ROWS: tuple[dict[str, Any], ...] = (
     {"model": "gpt-4o", "cache_read_tokens": 300, "reasoning_tokens": 50},
+    {"model": "gpt-4o-2024-08-06", "tenant": "initech"},
     {"model": "gpt-4o", "tenant": "globex", "usage_details": '{"web_search_queries": 2}'},
     {"model": "gpt-5", "model_parameters": '{"service_tier": "flex"}'},
     {"model": "gemini-2.5-pro", "provider": "google", "input_tokens": 300_000},
@@ -96,6 +97,10 @@ def test_every_meter_is_a_row_with_quantity_and_price(home: Home, tmp_path: Path
         assert row["ListUnitPrice"] * row["PricingQuantity"] == row["ListCost"]
         assert row["ConsumedQuantity"] is not None
     found = {(row["x_Model"], row["x_Tenant"], row["SkuMeter"]): row for row in metered}
+    skus: dict[str, set[str]] = {}
+    for row in metered:
+        skus.setdefault(row["SkuPriceId"], set()).add(row["SkuId"])
+    assert all(len(parents) == 1 for parents in skus.values())
     cached = found["gpt-4o", "acme", "Cached Input Tokens"]
     assert (cached["ConsumedQuantity"], cached["ListUnitPrice"]) == (300, Decimal("1.25"))
     assert cached["ServiceProviderName"] == "OpenAI"
@@ -147,7 +152,7 @@ def test_columns_and_types_are_those_of_real_focus_files(shared: Callable[[str],
     ours = {name for name in SCHEMA.names if not name.startswith("x_")}
     # Named otherwise, or not there yet, in the sample's version 1.0.
     newer = {"ServiceProviderName", "HostProviderName", "ServiceSubcategory", "SkuMeter"}
-    newer |= {"SkuPriceDetails", "PricingCurrency"}
+    newer |= {"SkuPriceDetails", "PricingCurrency", "InvoiceId"}
     assert ours - newer <= set(real)
     assert "ProviderName" not in ours and "PublisherName" not in ours  # deprecated in 1.3
 
