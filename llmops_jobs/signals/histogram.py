@@ -79,6 +79,14 @@ def quantile(histogram: pd.DataFrame, q: float) -> float:
     return float(quantiles(histogram, [q])[_name(q)].iloc[0])
 
 
+def interval(histogram: pd.DataFrame, q: float, confidence: float = 0.95) -> tuple[float, float]:
+    """The interval of the q-quantile of all rows together; NaN on a side that they cannot bound."""
+    if histogram.empty:
+        return float("nan"), float("nan")
+    row = quantiles(histogram, [q], confidence=confidence).iloc[0]
+    return float(row[f"{_name(q)}_low"]), float(row[f"{_name(q)}_high"])
+
+
 def quantiles(
     histogram: pd.DataFrame,
     q: Sequence[float] = PERCENTILES,

@@ -98,6 +98,14 @@ def test_the_interval_holds_the_true_quantile_at_least_as_often_as_it_says() -> 
     assert 0.95 <= covered.mean() <= 0.99
 
 
+def test_the_interval_of_all_rows_encloses_their_quantile() -> None:
+    frame = counted(np.random.default_rng(9).lognormal(0, 1, 500))
+    low, high = histogram.interval(frame, 0.9)
+    assert low < histogram.quantile(frame, 0.9) < high
+    assert np.isnan(histogram.interval(frame.iloc[:3], 0.999)[1])
+    assert np.isnan(histogram.interval(frame.iloc[:0], 0.5)).all()
+
+
 def test_histograms_of_different_errors_can_be_merged() -> None:
     values = np.random.default_rng(1).lognormal(0, 1, 2_000)
     coarse = histogram.gamma(0.05)
