@@ -44,6 +44,7 @@ def examine() -> list[Finding]:
     findings = [_configuration(settings)]
     database = _guarded("database", lambda: _database(deployment))
     findings += [database, _guarded("lake", lambda: _lake(deployment))]
+    findings.append(_guarded("prices", lambda: _prices(deployment, database.status == "ok")))
     findings += list(_langfuse(deployment, database.status == "ok"))
     if database.status == "ok":
         findings += [
@@ -95,6 +96,25 @@ def _lake(deployment: Deployment) -> Finding:
             return Finding("lake", "error", f"{folder} cannot be written", "change its permissions")
     tables = [name for name in ("observations", "scores") if lake.exists(name)]
     return Finding("lake", "ok", f"{lake.url}: {', '.join(tables) or 'empty'}")
+
+
+def _prices(deployment: Deployment, readable: bool) -> Finding:
+    from llmops_jobs.ledger.book import load_book
+    from llmops_jobs.ledger.checks import days_priced_otherwise
+
+    book = load_book(deployment.settings.ledger)
+    found = f"price book {book.hash}, {len(book.overrides)} own entries"
+    projects = deployment.database.table("project")["project_id"] if readable else ()
+    stale = sorted({day for each in projects for day in days_priced_otherwise(deployment, each)})
+    if stale:
+        span = f"{stale[0]} to {stale[-1]}"
+        return Finding(
+            "prices",
+            "warning",
+            f"{found}; {len(stale)} days ({span}) were priced with another one",
+            f"llmops run --from {stale[0]} --to {stale[-1]} --select 'costs*' if it matters",
+        )
+    return Finding("prices", "ok", found)
 
 
 def _langfuse(deployment: Deployment, reachable: bool) -> Iterator[Finding]:

@@ -62,3 +62,30 @@ def test_models_without_a_price_come_as_lines_that_the_price_file_takes(home: De
 
 def test_without_unpriced_models_it_says_so() -> None:
     assert "has a price" in prices("--day", "2026-01-01")
+
+
+def test_the_doctor_reads_the_price_file_and_finds_days_of_another_book(
+    home: Deployment, tmp_path: Path
+) -> None:
+    from llmops_jobs.doctor import examine
+
+    def finding() -> tuple[str, str]:
+        (found,) = [each for each in examine() if each.name == "prices"]
+        return found.status, found.found
+
+    assert finding()[0] == "ok"
+    cell = dict.fromkeys(("environment", "provider", "model", "feature", "tenant"), "x")
+    cell |= {"prompt_name": "", "prompt_version": "", "price_status": "list"}
+    row = {**cell, "is_evaluation": False, "cost_usd": 1, "reported_cost_usd": 1}
+    rows = pd.DataFrame([{**row, "price_book_hash": "older"}])
+    home.database.replace_day("usage_daily", PROJECT, DAY, rows)
+    project = {"project_id": PROJECT, "name": "p", "key_hash": "k", "base_url": "u"}
+    home.database.upsert("project", pd.DataFrame([project | {"server_version": ""}]))
+    status, told = finding()
+    assert status == "warning"
+    assert f"1 days ({DAY} to {DAY})" in told
+    (tmp_path / "llmops.yaml").write_text("ledger: {price_file: prices.yaml}")
+    (tmp_path / "prices.yaml").write_text("prices: [{match: {model: '('}}]")
+    status, told = finding()
+    assert status == "error"
+    assert "prices.yaml" in told
