@@ -18,8 +18,8 @@ def relevance(batch: Batch) -> Iterator[Score]:
     """Value: cosine of the TF-IDF vectors of question and answer (0 to 1), words weighted by how
     rare they are among the batch's calls. It tells an answer to another question; it does not tell
     a false one, and a low value alone is no failure: it measures, it does not judge."""
-    questions = [[_stem(word) for word in found] for found in batch.question_words]
-    answers = [[_stem(word) for word in found] for found in batch.answer_words]
+    questions = [[stem(word) for word in found] for found in batch.question_words]
+    answers = [[stem(word) for word in found] for found in batch.answer_words]
     rarity = _rarity([*questions, *answers])
     for question, answer in zip(questions, answers, strict=True):
         if len(question) < _MIN_QUESTION:
@@ -51,7 +51,7 @@ def _cosine(a: Mapping[str, float], b: Mapping[str, float]) -> float:
 
 
 @lru_cache(maxsize=1 << 16)
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
     """Plurals and common endings off; crude, and enough for overlap."""
     for ending in ("ing", "ed", "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
