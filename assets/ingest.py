@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, timedelta
 from functools import partial
 from typing import Any
@@ -12,16 +13,19 @@ from assets._daily import add_day_metadata, daily_asset, typed
 from llmops_jobs import progress
 from llmops_jobs.days import yesterday
 from llmops_jobs.deployment import Deployment
+from llmops_jobs.errors import UserError
+from llmops_jobs.langfuse.answers import UnavailableError
 from llmops_jobs.resources import DeploymentResource
 
 # The pool: one step of Langfuse requests at a time, so that a backfill and the night's run take
-# turns. The retry: a source that is down for minutes costs no night.
+# turns.
 _PULL: dict[str, Any] = {
     "group": "ingest",
     "pool": "langfuse",
     "kinds": {"langfuse", "deltalake"},
-    "retry_policy": dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL),
 }
+# A source that is down for minutes costs no night; a person who waits is told at once.
+_RETRIES, _RETRY_SECONDS = 3, 300
 
 
 @daily_asset(
@@ -122,7 +126,16 @@ def _pull(
     pull: Callable[[Deployment, Any, Sequence[date]], Iterator[Any]],
 ) -> None:
     """Runs a pull over the run's days, project by project; the days' figures are added up."""
-    opened, days, asset = deployment.open(), _days(context), context.asset_key.to_user_string()
+    with _told(context):
+        _pull_all(context, deployment.open(), pull)
+
+
+def _pull_all(
+    context: dg.AssetExecutionContext,
+    opened: Deployment,
+    pull: Callable[[Deployment, Any, Sequence[date]], Iterator[Any]],
+) -> None:
+    days, asset = _days(context), context.asset_key.to_user_string()
     projects = opened.projects()
     figures: dict[date, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for number, project in enumerate(projects):
@@ -135,6 +148,20 @@ def _pull(
         add_day_metadata(context, day, dict(figures[day]))
 
 
+@contextmanager
+def _told(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """Errors in the user's terms: tried again where that may help and nobody waits."""
+    try:
+        yield
+    except UnavailableError as error:
+        if {"dagster/schedule_name", "dagster/sensor_name"} & set(context.run.tags):
+            context.log.warning(f"trying again in {_RETRY_SECONDS} s: {error}")
+            raise dg.RetryRequested(_RETRIES, _RETRY_SECONDS) from error
+        raise dg.Failure(str(error)) from None
+    except UserError as error:
+        raise dg.Failure(str(error)) from None
+
+
 def _sweep(
     context: dg.AssetExecutionContext,
     deployment: DeploymentResource,
@@ -145,9 +172,10 @@ def _sweep(
     if max(days) < yesterday() - timedelta(days=1):
         return  # a backfill of the past: the next night will look
     opened = deployment.open()
-    for project in opened.projects():
-        for day, reason in sorted(sweep(opened, project, min(days)).stale.items()):
-            context.log.info(f"{project.name}: {day} is stale: {reason}")
+    with _told(context):
+        for project in opened.projects():
+            for day, reason in sorted(sweep(opened, project, min(days)).stale.items()):
+                context.log.info(f"{project.name}: {day} is stale: {reason}")
 
 
 def _days(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[date]:

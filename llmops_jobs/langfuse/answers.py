@@ -19,6 +19,10 @@ class TooMuchError(SourceError):
     """The server could not answer for the size of what was asked: ask for less at once."""
 
 
+class UnavailableError(SourceError):
+    """The server is not there, or not well, just now: worth another run in some minutes."""
+
+
 class TryAgainError(Exception):
     """A fault that may pass: transport, 5xx, a broken body. `wait` is what the server asked for;
     `slow` says that the answer did not come in time, so that asking for less may help."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmops_jobs.errors import SourceError
 from llmops_jobs.langfuse import answers
-from llmops_jobs.langfuse.answers import TooMuchError, TryAgainError
+from llmops_jobs.langfuse.answers import TooMuchError, TryAgainError, UnavailableError
 from llmops_jobs.langfuse.limits import RateLimit, shared_limit
 from llmops_jobs.langfuse.project import ProjectKeys
 
@@ -137,9 +137,9 @@ class Client:
                         f"{self.keys.base_url}{path} is too slow: {fault}"
                     ) from fault
                 if failures >= self.patience.tries:
-                    raise SourceError(
+                    raise UnavailableError(
                         f"{self.keys.base_url}{path} could not be read in {failures} tries: {fault}"
-                    ) from fault
+                    ) from None
                 wait = _backoff(self.patience, failures)
                 log.info("%s: try %d in %.1f s: %s", path, failures + 1, wait, fault)
                 self.traffic.add(retries=1, waited=wait)

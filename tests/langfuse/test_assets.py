@@ -36,12 +36,14 @@ def server(
         yield started
 
 
-def run(select: str = "group:ingest") -> dg.ExecuteInProcessResult:
+def run(
+    select: str = "group:ingest", tags: dict[str, str] | None = None
+) -> dg.ExecuteInProcessResult:
     job = build_defs().resolve_job_def("nightly")
     wanted = dg.AssetSelection.from_string(select).resolve(build_defs().resolve_asset_graph())
     return job.execute_in_process(
         asset_selection=list(wanted),
-        tags={START_TAG: FIRST.isoformat(), END_TAG: LAST.isoformat()},
+        tags={START_TAG: FIRST.isoformat(), END_TAG: LAST.isoformat(), **(tags or {})},
         raise_on_error=False,
         instance=dg.DagsterInstance.ephemeral(),
     )
@@ -111,12 +113,37 @@ def test_rows_that_the_source_lost_are_told_and_stop_nothing(
     assert "the source has lost, merged or deleted 2 rows" in str(check.description)
 
 
-def test_a_source_that_is_down_is_tried_again_by_the_asset(server: Running) -> None:
-    from assets.ingest import observations
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [("unauthorized", "refused the keys"), ("unavailable", "could not be read in 5 tries: 503")],
+)
+def test_a_person_who_waits_is_told_at_once_in_one_sentence(
+    server: Running, fault: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmops_jobs.langfuse.client._backoff", lambda *_: 0.001)
+    Deployment.from_environment().projects()
+    server.state.faults.set([fault])
+    result = run("observations")
+    (failed,) = result.get_step_failure_events()
+    error = failed.step_failure_data.error
+    assert error is not None
+    assert sentence in error.message
+    assert error.cause is None
+    assert not result.filter_events(lambda e: e.is_step_up_for_retry)
 
-    assert observations.op.retry_policy is not None
-    assert observations.op.retry_policy.max_retries == 2
-    assert observations.op.pool == "langfuse"
+
+def test_a_scheduled_night_waits_for_a_source_that_is_down(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmops_jobs.langfuse.client._backoff", lambda *_: 0.001)
+    monkeypatch.setattr("assets.ingest._RETRY_SECONDS", 0)
+    Deployment.from_environment().projects()
+    server.state.faults.set([{"kind": "unavailable", "last": 9}])
+    result = run("observations", {"dagster/schedule_name": "nightly_schedule"})
+    assert result.success
+    assert len(result.filter_events(lambda e: e.is_step_up_for_retry)) == 1
+    rows = Deployment.from_environment().lake.read_day("observations", "local-project", DAY)
+    assert rows.num_rows == 40
 
 
 def test_two_projects_with_keys_of_their_own_are_copied_side_by_side(
