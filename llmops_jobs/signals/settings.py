@@ -29,7 +29,7 @@ class FeedbackSettings(Section):
         description="categories that are positive votes, whatever their case",
     )  # fmt: skip
     negative_labels: tuple[str, ...] = Field(
-        ("negative", "bad", "no", "false", "incorrect", "wrong", "unhelpful", "not_helpful",
+        ("negative", "bad", "no", "false", "incorrect", "unhelpful", "not_helpful",
          "thumbs_down", "down", "dislike", "disliked", "fail", "rejected", "unresolved",
          "unsatisfied", "👎"),
         description="categories that are negative votes; any other category is no vote",
