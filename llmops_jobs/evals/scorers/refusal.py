@@ -77,10 +77,8 @@ _TRIGGERS = frozenset(
         "cannot can't can’t cant not couldn't couldn’t won't won’t don't don’t shouldn't shouldn’t "
         "isn't isn’t decline unable sorry apologize apologise apologies unfortunately ai "
         "artificial language responsible i'm i’m never inappropriate unethical illegal immoral "
-        "unlawful unsafe unfair unacceptable unhelpful incorrect inaccurate discourage condemn "
-        "advise urge encourage inform emphasize emphasise remind point clarify stress condone "
-        "seek reach contact puedo non nicht peux leid dispiace posso não spijt solution answer "
-        "tolerated"
+        "unlawful unsafe unfair unacceptable unhelpful incorrect inaccurate must strongly advise "
+        "condone seek reach contact puedo non nicht peux leid dispiace posso não spijt"
     )
 )
 _WORDS = 130
