@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ _PULL: dict[str, Any] = {
 }
 # A source that is down for minutes costs no night; a person who waits is told at once.
 _RETRIES, _RETRY_SECONDS = 3, 300
+_UNATTENDED = {"dagster/schedule_name", "dagster/sensor_name", "dagster/backfill"}
 
 
 @daily_asset(
@@ -140,12 +141,31 @@ def _pull_all(
     figures: dict[date, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for number, project in enumerate(projects):
         progress.tell(asset, number * len(days), len(projects) * len(days))
-        for done, result in enumerate(pull(opened, project, days), start=1):
+        left = _left(context, opened, project.id, asset, days)
+        for done, result in enumerate(pull(opened, project, left), start=len(days) - len(left) + 1):
             for name, value in result.figures().items():
                 figures[result.day][name] += value
             progress.tell(asset, number * len(days) + done, len(projects) * len(days))
     for day in days:
         add_day_metadata(context, day, dict(figures[day]))
+
+
+def _left(
+    context: dg.AssetExecutionContext,
+    opened: Deployment,
+    project: str,
+    asset: str,
+    days: list[date],
+) -> list[date]:
+    """The days still to do: when a step is tried again, those that it did not get to before."""
+    if not context.op_execution_context.retry_number:
+        return days
+    record = context.instance.get_run_record_by_id(context.run_id)
+    began = datetime.fromtimestamp(record.start_time if record and record.start_time else 0, UTC)
+    pulls = opened.database.table("pull", project, min(days), max(days), source=asset)
+    pulls = pulls[(pulls["content_hash"] != "") & (pulls["pulled_at"] >= began)]
+    done = set(pulls["day"])
+    return [day for day in days if day not in done]
 
 
 @contextmanager
@@ -154,7 +174,7 @@ def _told(context: dg.AssetExecutionContext) -> Iterator[None]:
     try:
         yield
     except UnavailableError as error:
-        if {"dagster/schedule_name", "dagster/sensor_name"} & set(context.run.tags):
+        if _UNATTENDED & set(context.run.tags):
             context.log.warning(f"trying again in {_RETRY_SECONDS} s: {error}")
             raise dg.RetryRequested(_RETRIES, _RETRY_SECONDS) from error
         raise dg.Failure(str(error)) from None

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from llmops_jobs.days import today
 from llmops_jobs.deployment import Deployment
+from llmops_jobs.errors import SourceError
 from llmops_jobs.lake import schema
 from llmops_jobs.langfuse import score_rows, traces
 from llmops_jobs.langfuse.gather import Gathered
@@ -89,6 +90,9 @@ def _pull(
                 good, refused = rows(raw, day)
                 landed.rejects |= {r.row_id: r for r in (*rejects, *refused)}
                 gathered.add(good)
+        except SourceError as error:
+            gathered.close()
+            raise type(error)(f"{name} of {day}: {error}") from None
         except BaseException:
             gathered.close()
             raise

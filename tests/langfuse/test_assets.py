@@ -146,6 +146,21 @@ def test_a_scheduled_night_waits_for_a_source_that_is_down(
     assert rows.num_rows == 40
 
 
+def test_what_was_landed_before_a_retry_is_not_pulled_again(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmops_jobs.langfuse.client._backoff", lambda *_: 0.001)
+    monkeypatch.setattr("assets.ingest._RETRY_SECONDS", 0)
+    Deployment.from_environment().projects()
+    of_last = f"fromStartTime={LAST.isoformat()}"
+    server.state.faults.set([{"kind": "unavailable", "path": of_last, "last": 5}])
+    result = run("observations", {"dagster/backfill": "abcdefgh"})
+    assert result.success
+    asked = [line for line in server.state.requests if "v2/observations?" in line]
+    assert sum(of_last in line for line in asked) == 6
+    assert len(asked) == 7
+
+
 def test_two_projects_with_keys_of_their_own_are_copied_side_by_side(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
