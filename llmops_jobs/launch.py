@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+# Of an instance in a home of its own; state lies beside it.
+_OWN_INSTANCE = """telemetry: {enabled: false}
+nux: {enabled: false}
+concurrency:
+  runs: {max_concurrent_runs: 2}
+  pools: {granularity: op, default_limit: 1}
+run_monitoring: {enabled: true}
+"""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -46,6 +55,8 @@ def open_instance(home: Path | None = None) -> dg.DagsterInstance:
         return dg.DagsterInstance.from_config(str(Path.cwd()))
     folder = (home or Path(os.environ.get("LLMOPS_HOME", ".llmops"))).resolve() / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "dagster.yaml").exists():
+        (folder / "dagster.yaml").write_text(_OWN_INSTANCE, encoding="utf-8")
     return dg.DagsterInstance.from_config(str(folder))
 
 
