@@ -103,6 +103,32 @@ def observations_are_whole(
 
 
 @dg.asset_check(
+    asset="scores",
+    description="Scores that an earlier run wrote are there when the day is read again.",
+)
+def written_scores_came_back(
+    context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
+) -> dg.AssetCheckResult:
+    from llmops_jobs.evals.write_back import not_readable
+
+    opened = deployment.open()
+    missing = [
+        f"{day}: {score.name} of {score.trace_id} ({score.id})"
+        for project in opened.projects()
+        for day in _days(context)
+        for score in not_readable(
+            opened.lake, opened.database, project.id, day, opened.settings.evals
+        )
+    ]
+    return dg.AssetCheckResult(
+        passed=not missing,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(missing[:5]) or "every score that was written can be read",
+        metadata={"scores": len(missing)},
+    )
+
+
+@dg.asset_check(
     asset="reconciliation",
     description="The copy equals the source, or the difference is explained.",
 )

@@ -56,3 +56,19 @@ def to_scores(
         )
         for row in rows.merge(about, on=_KEYS).itertuples()
     ]
+
+
+def not_readable(
+    lake: Lake, database: Database, project: str, day: date, settings: EvalSettings
+) -> list[Score]:
+    """Scores of a day that were written back and are not, or not with that value, in the copy of
+    the source that was pulled since. Langfuse acknowledges more than it keeps."""
+    if not settings.write_back:
+        return []
+    held = lake.read_day("scores", project, day, ["score_id", "value"])
+    found = dict(zip(held["score_id"].to_pylist(), held["value"].to_pylist(), strict=True))
+    return [
+        score
+        for score in to_scores(lake, database, project, day, settings)
+        if found.get(score.id) != float(score.value)
+    ]

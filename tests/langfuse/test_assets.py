@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow.compute as pc
 import pytest
 
 from llmops_jobs.definitions import build_defs
@@ -65,7 +66,8 @@ def test_a_range_is_copied_in_one_run_with_figures_of_each_day(server: Running) 
     assert by_asset["scores"][LAST.isoformat()]["dagster/row_count"] == 5
     assert by_asset["reconciliation"][LAST.isoformat()]["unexplained"] == 0
     checks = {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
-    assert checks == {"observations_are_whole": True, "copy_equals_source": True}
+    names = ("observations_are_whole", "copy_equals_source", "written_scores_came_back")
+    assert checks == dict.fromkeys(names, True)
     (row,) = Deployment.from_environment().database.table("project").to_dict("records")
     assert (row["project_id"], row["server_version"]) == ("local-project", "4.16.0")
 
@@ -193,3 +195,36 @@ def test_two_projects_with_keys_of_their_own_are_copied_side_by_side(
         if event.step_materialization_data.materialization.partition == DAY.isoformat()
     ]
     assert counted == [10]
+
+
+def test_a_score_that_was_written_and_never_appeared_is_named(
+    server: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import pandas as pd
+
+    from llmops_jobs.evals.write_back import write_back
+
+    config = tmp_path / "llmops.yaml"
+    config.write_text("evals: {write_back: [refusal]}\n")
+    monkeypatch.setenv("LLMOPS_CONFIG", str(config))
+    assert run("observations").success
+    opened = Deployment.from_environment()
+    (project,) = opened.projects()
+    row = {"project_id": project.id, "day": DAY, "scorer": "refusal", "scorer_version": "1"}
+    given = [
+        {**row, "trace_id": "t0", "observation_id": "o0", "value": 1.0, "passed": True}
+        | {"status": "ok", "label": "", "reason": "", "cost_usd": 0, "inclusion_probability": 1.0},
+    ]
+    opened.database.upsert("score", pd.DataFrame(given))
+    assert write_back(opened.lake, opened.database, project, DAY, opened.settings.evals) == 1
+    (fine,) = run("scores").get_asset_check_evaluations()
+    assert fine.passed
+    (written,) = (
+        opened.lake.read_day("scores", project.id, DAY, ["score_id", "name"])
+        .filter(pc.field("name") == "refusal")["score_id"]
+        .to_pylist()
+    )
+    server.state.overlay.delete(written)
+    (lost,) = run("scores").get_asset_check_evaluations()
+    assert not lost.passed
+    assert f"2026-03-04: refusal of t0 ({written})" in str(lost.description)
