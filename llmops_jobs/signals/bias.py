@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from llmops_jobs.lake.engine import exact_sum
 from llmops_jobs.signals.cells import ERROR
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _all(t: Tables) -> ir.Table:
     sums = {"n": rows.count()}
     for trait in TRAITS:
         value = rows[trait].cast("float64")
-        sums |= {f"{trait}_total": value.sum(), f"{trait}_squares": (value * value).sum()}
+        sums |= {f"{trait}_total": exact_sum(value), f"{trait}_squares": exact_sum(value * value)}
     return rows.group_by("day").agg(**sums)
 
 

@@ -70,7 +70,7 @@ def measure(engine: Engine, lake: Lake, project: str, days: Sequence[date]) -> E
 def update_families(database: Database, project: str, seen: pd.DataFrame) -> None:
     """Brings `error_family` up to date after `error_daily` was: first and last day of every family
     are read off `error_daily`, so that re-runs and backfills in any order end the same."""
-    daily = TABLES["error_daily"]
+    daily, families = TABLES["error_daily"], TABLES["error_family"]
     query = (
         sa.select(
             daily.c.family_id,
@@ -87,7 +87,14 @@ def update_families(database: Database, project: str, seen: pd.DataFrame) -> Non
     every = pd.concat([seen, known], ignore_index=True).drop_duplicates(["family_id", "day"])
     every = every.sort_values("day").drop_duplicates("family_id")
     rows = spans.merge(every.drop(columns="day"), on="family_id", how="inner")
-    database.replace("error_family", {"project_id": project}, rows)
+    database.upsert("error_family", rows.assign(project_id=project))
+    # In SQL, not from `spans`: another run may have added days since.
+    kept = sa.select(daily.c.family_id).where(daily.c.project_id == project)
+    gone = sa.delete(families).where(
+        families.c.project_id == project, families.c.family_id.not_in(kept)
+    )
+    with database.engine.begin() as connection:
+        connection.execute(gone)
 
 
 def new_families(database: Database, project: str, day: date) -> pd.DataFrame:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import re
+
+from pydantic import Field, model_validator
 
 from llmops_jobs.settings import Section
 
@@ -13,6 +15,16 @@ class Scale(Section):
     name: str = Field(description="regular expression over the score's whole name")
     positive_from: float = Field(description="this value and above is a positive vote")
     negative_to: float = Field(description="this value and below is a negative vote")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Scale:
+        try:
+            re.compile(self.name)
+        except re.error as error:
+            raise ValueError(f"name {self.name!r} is no regular expression: {error}") from None
+        if self.negative_to >= self.positive_from:
+            raise ValueError("negative_to must be below positive_from")
+        return self
 
 
 class FeedbackSettings(Section):
@@ -38,6 +50,13 @@ class FeedbackSettings(Section):
     prior_traces: float = Field(
         20.0, gt=0, description="least weight of the prior in votes when shrinking small cells"
     )
+
+    @model_validator(mode="after")
+    def _labels_apart(self) -> FeedbackSettings:
+        both = {t.lower() for t in self.positive_labels} & {t.lower() for t in self.negative_labels}
+        if both:
+            raise ValueError(f"labels cannot be positive and negative: {', '.join(sorted(both))}")
+        return self
 
 
 class SignalSettings(Section):

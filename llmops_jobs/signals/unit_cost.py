@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from llmops_jobs.dimensions import DIMENSIONS
+from llmops_jobs.lake.engine import exact_sum
 from llmops_jobs.signals import intervals, votes
 from llmops_jobs.signals.cells import CELL, ERROR, stacked, tails, unstacked, whole_traces
 from llmops_jobs.signals.settings import FeedbackSettings
@@ -104,12 +105,12 @@ def _sums(t: Tables) -> ir.Table:
         "cell", "session_id", "cost_usd", "ok", "votes", "passes"
     )
     cost = keyed.cost_usd.cast("float64")
-    sums = {"n": keyed.count(), "cost_usd": keyed.cost_usd.sum(), "cost_2": (cost * cost).sum()}
+    sums = {"n": keyed.count(), "cost_usd": keyed.cost_usd.sum(), "cost_2": exact_sum(cost * cost)}
     for unit in ("ok", "votes", "passes"):
         sums |= {
             unit: keyed[unit].sum().cast("float64"),
             f"{unit}_2": (keyed[unit] * keyed[unit]).sum().cast("float64"),
-            f"{unit}_cost": (keyed[unit] * cost).sum(),
+            f"{unit}_cost": exact_sum(keyed[unit] * cost),
         }
     in_session = keyed.filter(keyed.session_id != "")
     return stacked(
