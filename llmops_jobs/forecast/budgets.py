@@ -62,7 +62,8 @@ def _row(budget: Budget, history: History, night: Night | None, as_of: date) -> 
     if night is None or (scope != TOTAL and not _ever_used(history, scope, night)):
         return row | _no_data(budget, known)
     amount = float(budget.amount_usd)
-    to_date, guess, missing = spent(history, night, scope, COST, period)
+    gone = period.weights(history.first, history.index(as_of) + 1)
+    to_date, guess, missing = spent(history, night, scope, COST, gone)
     weights = period.weights(as_of + timedelta(days=1), night.horizon)
     paths = known.get(scope)
     if paths is None:  # used once, but not of late: nothing is expected of it

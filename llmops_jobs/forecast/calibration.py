@@ -53,7 +53,8 @@ class Calibration:
             HORIZONS,
         )
         ahead = ahead[ahead["as_of"] < first] if len(ahead) else ahead
-        self._rows = [frame for frame in (stored, ahead) if len(frame)]
+        self._ahead = [frame for frame in (stored, ahead) if len(frame)]
+        self._came: list[pd.DataFrame] = []
 
     def add(self, as_of: date, daily: pd.DataFrame) -> None:
         """Takes in a night's rows of `spend_forecast`."""
@@ -62,22 +63,21 @@ class Calibration:
             & daily["metric"].isin(("cost_usd", "tokens"))
             & ~daily["scope"].str.endswith(f"={OTHER}")
         ]
-        self._rows.append(chosen.assign(as_of=as_of))
+        self._ahead.append(chosen.assign(as_of=as_of))
 
     def factors(self, as_of: date) -> Mapping[tuple[str, str], float]:
         """(metric, scope) -> factor on the interval, from what had come by the end of a day."""
         import pandas as pd
 
-        if not self._rows:
-            return {}
-        rows = pd.concat(self._rows, ignore_index=True)
+        if self._ahead:
+            rows = pd.concat(self._ahead, ignore_index=True)
+            due = rows["target_day"] <= as_of
+            self._ahead = [rows[~due]]
+            self._came.append(score(rows[due], self._history))
         oldest = as_of - timedelta(days=NIGHTS)
-        rows = rows[(rows["target_day"] <= as_of) & (rows["target_day"] > oldest)]
-        self._rows = [frame[frame["target_day"] > oldest] for frame in self._rows]
-        came = score(rows, self._history)
-        if came.empty:
-            return {}
-        return _factors(came, as_of)
+        self._came = [rows[rows["target_day"] > oldest] for rows in self._came if len(rows)]
+        came = pd.concat(self._came, ignore_index=True) if self._came else pd.DataFrame()
+        return _factors(came, as_of) if len(came) else {}
 
 
 def _factors(came: pd.DataFrame, as_of: date) -> dict[tuple[str, str], float]:

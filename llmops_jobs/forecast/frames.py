@@ -62,9 +62,10 @@ def period_rows(night: Night, history: History) -> pd.DataFrame:
     rows = []
     for period in periods(night):
         weights = period.weights(night.as_of + timedelta(days=1), night.horizon)
+        gone = period.weights(history.first, history.index(night.as_of) + 1)
         for metric, scopes in night.paths.items():
             for scope, paths in scopes.items():
-                to_date, guess, missing = spent(history, night, scope, metric, period)
+                to_date, guess, missing = spent(history, night, scope, metric, gone)
                 sums = paths @ weights + to_date + guess
                 row = {
                     "scope": scope,
@@ -88,12 +89,14 @@ def periods(night: Night) -> list[Period]:
 
 
 def spent(
-    history: History, night: Night, scope: str, metric: str, period: Period
+    history: History, night: Night, scope: str, metric: str, weights: Floats
 ) -> tuple[float, float, int]:
     """Of a period, up to `as_of`: what was spent, what the days that were not copied are guessed
-    to have cost (the mean day of the last four weeks), and their number."""
-    end = history.index(night.as_of) + 1
-    weights = period.weights(history.first, end)
+    to have cost (the mean day of the last four weeks), and their number.
+
+    `weights` are the period's for the days from the first to `as_of`.
+    """
+    end = len(weights)
     series = _series(history, scope, metric, night)[:end]
     begin = max(int(np.argmax(weights > 0)), history.began) if weights.any() else end
     missing = history.missing(begin, end)

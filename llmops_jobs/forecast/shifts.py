@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from llmops_jobs.forecast.robust import masked_median, moving
+from llmops_jobs.forecast.robust import masked_median
 
 Floats = NDArray[np.float64]
 
@@ -47,9 +47,9 @@ def recent_shift(log: Floats) -> Shift:
             break
         before = log[max(0, first - _BEFORE) : first]
         noise = masked_median(np.abs(weekly[: max(first - WEEK, 1)][-2 * _BEFORE :]), axis=0)
-        usual = _weekday_medians(before, first)
-        after = log[first:] - usual[np.arange(first, days) % WEEK]
-        week = log[first - WEEK : first] - usual[np.arange(first - WEEK, first) % WEEK]
+        usual = _weekday_medians(before)
+        after = log[first:] - usual[np.arange(candidate) % WEEK]
+        week = log[first - WEEK : first] - usual
         jump = masked_median(after, axis=0)
         seen = (~np.isnan(after)).sum(axis=0)
         one_side = (np.nan_to_num(after * np.sign(jump), nan=1.0) > 0).all(axis=0)
@@ -79,19 +79,12 @@ def move_older(log: Floats, shift: Shift) -> Floats:
     return log + np.where(older & (shift.age > 0), shift.size, 0.0)
 
 
-def _weekday_medians(before: Floats, end: int) -> Floats:
-    """`(7, series)`: the median of each weekday (day index mod 7); the overall one in its place
-    where a weekday was not seen."""
-    overall = masked_median(before, axis=0)
-    index = np.arange(end - len(before), end) % WEEK
-    rows = []
-    for weekday in range(WEEK):
-        chosen = before[index == weekday]
-        rows.append(masked_median(chosen, axis=0) if len(chosen) else overall)
-    table = np.stack(rows)
-    return np.where(np.isnan(table), overall, table)
-
-
-def running_level(log: Floats) -> Floats:
-    """The median of the last seven known days, day by day."""
-    return masked_median(moving(log, range(-WEEK + 1, 1)), axis=0)
+def _weekday_medians(before: Floats) -> Floats:
+    """`(7, series)`: row i the median of the i-th day after the end, 7 days back, 14, 21, 28; the
+    overall median where that weekday is not known."""
+    missing = _BEFORE - len(before)
+    if missing > 0:
+        before = np.concatenate([np.full((missing, before.shape[1]), np.nan), before])
+    weeks = before.reshape(_BEFORE // WEEK, WEEK, -1)
+    table = masked_median(weeks, axis=0)
+    return np.where(np.isnan(table), masked_median(before, axis=0), table)
