@@ -16,7 +16,7 @@ from collections.abc import Set as AbstractSet
 
 from llmops_jobs.evals.batch import Batch, words
 from llmops_jobs.evals.scorer import Score, scorer, skipped
-from llmops_jobs.evals.scorers.language import detect
+from llmops_jobs.evals.scorers.language import by_words
 from llmops_jobs.evals.scorers.relevance import stem
 
 #: Answers are judged in pieces of about so many words, the length that the fit has seen.
@@ -48,8 +48,8 @@ _COURTESY = re.compile(
 def groundedness(batch: Batch) -> Iterator[Score]:
     """Value: probability that people would call the answer backed by its context; passes from one
     half. Skipped where answer and context are in different languages."""
-    for call, answer, said, given in zip(
-        batch.calls, batch.answers, batch.answer_words, batch.context_words, strict=True
+    for answer, said, given in zip(
+        batch.answers, batch.answer_words, batch.context_words, strict=True
     ):
         if not any(word not in _STOP for word in said):
             yield skipped("no content word in the answer")
@@ -57,7 +57,7 @@ def groundedness(batch: Batch) -> Iterator[Score]:
         value = grounded(answer, given)
         if value >= 0.5:
             yield Score(value, passed=True)
-        elif len({detect(answer, said), detect(call.context[:1000], given)} - {""}) == 2:
+        elif len({_tongue(said), _tongue(given)} - {""}) == 2:
             yield skipped("answer and context are in different languages")
         else:
             yield Score(value, passed=False, reason="wording beyond the context")
@@ -68,28 +68,34 @@ def grounded(answer: str, context: Sequence[str]) -> float:
     known, pairs = set(context), set(itertools.pairwise(context))
     stems = {stem(word) for word in context}
     total, weight = 0.0, 0
-    for piece in _pieces(answer):
-        said = words(piece)
+    for piece, said in _pieces(answer):
         total += len(said) * _backed(piece, said, known, stems, pairs)
         weight += len(said)
     return total / weight if weight else 1.0
 
 
-def _pieces(answer: str) -> Iterator[str]:
-    """Sentences, joined up to about PIECE words; courtesy left out."""
-    held: list[str] = []
-    size = 0
+def _pieces(answer: str) -> Iterator[tuple[str, list[str]]]:
+    """Sentences joined up to about PIECE words, with their words; courtesy left out."""
+    held, said = "", list[str]()
     for sentence in _SENTENCE.split(answer):
-        n = len(words(sentence))
-        if not n or _COURTESY.match(sentence):
+        more = words(sentence)
+        if not more or _COURTESY.match(sentence):
             continue
-        if held and size + n > PIECE:
-            yield " ".join(held)
-            held, size = [], 0
-        held.append(sentence)
-        size += n
-    if held:
-        yield " ".join(held)
+        if said and len(said) + len(more) > PIECE:
+            yield held, said
+            held, said = "", []
+        held += " " + sentence
+        said += more
+    if said:
+        yield held, said
+
+
+def _tongue(found: Sequence[str]) -> str:
+    """The language by its common words, or that the script is not Latin; '' when not clear."""
+    head = found[:60]
+    if head and sum(not word.isascii() for word in head) > 0.7 * len(head):
+        return "other script"
+    return by_words(head)
 
 
 def _backed(

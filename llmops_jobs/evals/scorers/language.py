@@ -65,9 +65,9 @@ def language(batch: Batch) -> Iterator[Score]:
 
 def detect(text: str, found: Sequence[str]) -> str:
     """ISO 639-1 code of a text's language, '' when not certain. `found` are the text's words."""
-    by_words = _by_words(found[:_HEAD])
-    if by_words:
-        return by_words
+    decided = by_words(found)
+    if decided:
+        return decided
     text = text[:_READ]
     if sum(map(str.isalpha, text)) < _min_letters(text):
         return ""
@@ -75,8 +75,9 @@ def detect(text: str, found: Sequence[str]) -> str:
     return _SAME.get(code, code) if confidence >= MIN_CONFIDENCE else ""
 
 
-def _by_words(found: Sequence[str]) -> str:
+def by_words(found: Sequence[str]) -> str:
     """The language whose common words lead clearly; '' when none does."""
+    found = found[:_HEAD]
     votes: Counter[str] = Counter()
     for word in found:
         for code in _LANGUAGES_OF.get(word, ()):
