@@ -26,9 +26,12 @@ def deliver_messages(context: dg.OpExecutionContext, deployment: DeploymentResou
 
     opened = deployment.open()
     done = deliver(opened.database, opened.settings.alerts)
-    context.log.info(f"{done.sent} sent, {done.retried} to be tried again, {done.dead} given up")
+    context.log.info(str(done))
     if done.dead:
-        raise dg.Failure(f"{done.dead} messages could not be delivered: see llmops doctor")
+        raise dg.Failure(
+            f"{done.dead} messages could not be delivered: llmops alerts list --dead says why",
+            allow_retries=False,
+        )
 
 
 @dg.job(description="Delivers queued messages; requested by the sensor deliver_alerts.")

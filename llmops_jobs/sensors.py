@@ -22,9 +22,11 @@ def deliver_alerts(
     from llmops_jobs.alerts import outbox
 
     now = datetime.now(UTC)
-    due = outbox.pending(deployment.open().database, now)
+    due, waiting, dead = outbox.counts(deployment.open().database, now)
     if not due:
-        return dg.SkipReason("no message is due")
+        later = f", {waiting} will be tried again later" if waiting else ""
+        lost = f", {dead} given up (llmops alerts list --dead)" if dead else ""
+        return dg.SkipReason(f"no message is due{later}{lost}")
     # The same due messages ask for one run a minute, however often the sensor ticks.
     return dg.SensorResult([dg.RunRequest(run_key=f"deliver:{now:%Y-%m-%dT%H:%M}")])
 
@@ -58,4 +60,89 @@ def stale_days_sensor(
     )
 
 
-SENSORS: list[dg.SensorDefinition] = [deliver_alerts, stale_days_sensor]
+@dg.sensor(
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="An incident for every job whose run failed, resolved by its next success. Polled: "
+    "Dagster calls a run-failure sensor once, and a tick that fails is lost.",
+)
+def failed_runs(
+    context: dg.SensorEvaluationContext, deployment: DeploymentResource
+) -> dg.SensorResult | dg.SkipReason:
+    from llmops_jobs.alerts.system import run_ended
+
+    now = datetime.now(UTC)
+    if context.cursor is None:
+        context.update_cursor(now.isoformat())
+        return dg.SkipReason("watching from now on")
+    records = context.instance.get_run_records(
+        dg.RunsFilter(
+            statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS],
+            updated_after=datetime.fromisoformat(context.cursor),
+        ),
+        order_by="update_timestamp",
+        ascending=True,
+    )
+    opened = deployment.open()
+    told = []
+    for ended in records:
+        run = ended.dagster_run
+        # What was started by hand on a few assets has a job name that says nothing.
+        job = "assets by hand" if run.job_name.startswith("__") else run.job_name
+        kind = run_ended(
+            opened.database,
+            opened.settings.alerts,
+            job,
+            run_id=run.run_id,
+            failed=run.status == dg.DagsterRunStatus.FAILURE,
+            error=_failed_step(context.instance, run.run_id)
+            if run.status == dg.DagsterRunStatus.FAILURE
+            else "",
+            now=now,
+        )
+        told += [f"{kind} {job}"] if kind else []
+    # Stored only after the tick: a tick that fails looks at the same runs again.
+    if records:
+        context.update_cursor(max(r.update_timestamp for r in records).isoformat())
+    return dg.SkipReason(
+        f"{len(records)} runs ended; {', '.join(told) or 'nothing to tell'}"
+        if records
+        else "no run ended"
+    )
+
+
+def _failed_step(instance: dg.DagsterInstance, run_id: str) -> str:
+    """The step that failed and the kind of its error, without the error's own words."""
+    found = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE, limit=1)
+    for stored in found.records:
+        event = stored.event_log_entry.dagster_event
+        if event is not None and event.step_key:
+            error = event.step_failure_data.error
+            cause = error.cause if error is not None and error.cause is not None else error
+            return f"{event.step_key}, {cause.cls_name}" if cause else event.step_key
+    return ""
+
+
+@dg.sensor(
+    minimum_interval_seconds=600,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="An incident when no night was evaluated for longer than alerts.heartbeat_hours: "
+    "silence must not be mistaken for health.",
+)
+def heartbeat(
+    context: dg.SensorEvaluationContext, deployment: DeploymentResource
+) -> dg.SensorResult | dg.SkipReason:
+    from llmops_jobs.alerts.system import nights_missed
+
+    opened = deployment.open()
+    projects = [project.id for project in opened.projects()]
+    changed = nights_missed(
+        opened.database, opened.settings.alerts, projects, now=datetime.now(UTC)
+    )
+    return dg.SkipReason(
+        ", ".join(f"{project}: {kind}" for project, kind in changed.items())
+        or "every project's night was evaluated in time"
+    )
+
+
+SENSORS: list[dg.SensorDefinition] = [deliver_alerts, failed_runs, heartbeat, stale_days_sensor]

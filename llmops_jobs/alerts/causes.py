@@ -10,7 +10,7 @@ related slices are one (more tokens and the dearer calls that follow).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 EXPLAINS = 0.3
 # The whole is explained by a slice only with most of its mass: else the fault is everywhere.
 _EXPLAINS_ALL = 0.6
+_TOGETHER_DAYS = 1
+# Topics that are never part of something else.
+ALONE = ("budget", "data")
 _RANK = {"info": 0, "warning": 1, "critical": 2}
 # What is told of first when several kinds of trouble are one: the nearest to a cause.
 _ORDER = (
@@ -87,17 +90,26 @@ class Overlap:
         return self._masks[key]
 
 
-def causes(findings: Sequence[Finding], overlap: Overlap, day: date) -> list[Cause]:
-    """The firing findings as causes, the gravest first."""
+def causes(
+    findings: Sequence[Finding],
+    overlap: Overlap,
+    day: date,
+    begun: Mapping[str, date] | None = None,
+) -> list[Cause]:
+    """The firing findings as causes, the gravest first.
+
+    begun: first day of the live incident that a finding (by fingerprint) is part of.
+    """
+    since = {f.fingerprint: (begun or {}).get(f.fingerprint) or f.onset or day for f in findings}
     firing = [finding for finding in findings if finding.firing]
     found: list[Cause] = []
     for topic in sorted({finding.topic for finding in firing}):
         found += _within(topic, [f for f in firing if f.topic == topic], overlap)
-    return sorted(_across(found, overlap, day), key=lambda c: -_RANK.get(c.severity, 0))
+    return sorted(_across(found, overlap, since), key=lambda c: -_RANK.get(c.severity, 0))
 
 
 def _within(topic: str, findings: list[Finding], overlap: Overlap) -> list[Cause]:
-    if topic in ("budget", "data"):
+    if topic in ALONE:
         return [Cause(finding) for finding in findings]
     left = list(findings)
     found = []
@@ -135,11 +147,11 @@ def _strength(finding: Finding) -> float:
     return abs(finding.value - usual) / abs(usual)
 
 
-def _across(found: list[Cause], overlap: Overlap, day: date) -> list[Cause]:
+def _across(found: list[Cause], overlap: Overlap, since: Mapping[str, date]) -> list[Cause]:
     merged: list[Cause] = []
     for cause in sorted(found, key=lambda c: _order(c.root)):
         for index, other in enumerate(merged):
-            if _same(cause, other, overlap, day):
+            if _same(cause, other, overlap, since):
                 merged[index] = replace(other, children=(*other.children, *cause.members))
                 break
         else:
@@ -151,14 +163,11 @@ def _order(finding: Finding) -> int:
     return _ORDER.index(finding.topic) if finding.topic in _ORDER else len(_ORDER)
 
 
-def _same(one: Cause, other: Cause, overlap: Overlap, day: date) -> bool:
-    if "budget" in (one.root.topic, other.root.topic) or "data" in (
-        one.root.topic,
-        other.root.topic,
-    ):
+def _same(one: Cause, other: Cause, overlap: Overlap, since: Mapping[str, date]) -> bool:
+    if {one.root.topic, other.root.topic} & set(ALONE):
         return False
-    begun = abs(((one.root.onset or day) - (other.root.onset or day)).days)
-    return begun <= 2 and alike(one.root, other.root, overlap)
+    begun = since[one.root.fingerprint] - since[other.root.fingerprint]
+    return abs(begun.days) <= _TOGETHER_DAYS and alike(one.root, other.root, overlap)
 
 
 def alike(one: Finding, other: Finding, overlap: Overlap) -> bool:

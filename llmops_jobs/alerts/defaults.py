@@ -21,25 +21,19 @@ RULES: tuple[Rule, ...] = (
         )
         for by in ("", "provider", "model", "feature", "tenant")
     ),
-    *(
-        Rule(
-            name=f"first-token-by-{by}",
-            metric="time_to_first_token_p50",
-            by=(by,),
-            rises_by=0.4,
-            minimum_n=40,
-        )
-        for by in ("provider", "model")
+    Rule(
+        name="first-token-by-model",
+        metric="time_to_first_token_p50",
+        by=("model",),
+        rises_by=0.4,
+        minimum_n=40,
     ),
-    *(
-        Rule(
-            name=f"latency-by-{by}",
-            metric="latency_p50",
-            by=(by,),
-            rises_by=0.6,
-            minimum_n=60,
-        )
-        for by in ("feature",)
+    Rule(
+        name="latency-by-feature",
+        metric="latency_p50",
+        by=("feature",),
+        rises_by=0.6,
+        minimum_n=60,
     ),
     *(
         Rule(
@@ -50,6 +44,16 @@ RULES: tuple[Rule, ...] = (
             minimum_n=60,
         )
         for by in ("prompt_name", "feature")
+    ),
+    *(
+        Rule(
+            name=f"spend-by-{by or 'day'}",
+            metric="cost_usd",
+            by=(by,) if by else (),
+            rises_by=step,
+            minimum_n=50,
+        )
+        for by, step in (("", 0.6), ("feature", 1.0), ("tenant", 4.0))
     ),
     Rule(
         name="price-by-model",

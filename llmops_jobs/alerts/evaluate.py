@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from llmops_jobs.alerts import news, record, rules, silences, slo
-from llmops_jobs.alerts.causes import Overlap, alike, causes
+from llmops_jobs.alerts.causes import ALONE, Overlap, alike, causes
 from llmops_jobs.alerts.defaults import RULES
 from llmops_jobs.alerts.evidence import Evidence, web_address
-from llmops_jobs.alerts.findings import Night
+from llmops_jobs.alerts.findings import Finding, Night
 from llmops_jobs.alerts.incidents import Policy, advance
 from llmops_jobs.alerts.marts import Marts
 from llmops_jobs.alerts.settings import AlertSettings
@@ -87,17 +88,15 @@ def evaluate_days(
     quiet = silences.active(database, now)
     for night in nights(marts, settings):
         overlap = Overlap.of_day(marts, night.day) if _several(night) else Overlap(marts.no_cells)
-        found = causes(night.findings, overlap, night.day)
+        with database.engine.connect() as connection:
+            begun = record.begun(connection, project)
+        found = causes(night.findings, overlap, night.day, begun)
         policy = Policy(
             reminder_days=settings.reminder_days,
             no_data_days=settings.no_data_days,
             escalate_days=settings.escalation.after_days if settings.escalation else None,
             told=(now.date() - night.day).days <= settings.page_within_days,
-            same=lambda one, other, o=overlap: (
-                one.topic not in _ALONE  # type: ignore[misc]
-                and other.topic not in _ALONE
-                and alike(one, other, o)
-            ),
+            same=functools.partial(_same, overlap),
             hidden=lambda finding: silences.hides(quiet, finding),
         )
         with record.exclusive(database, project, now, night.day) as connection:
@@ -129,7 +128,8 @@ def evaluate_days(
         )
 
 
-_ALONE = ("budget", "data")
+def _same(overlap: Overlap, one: Finding, other: Finding) -> bool:
+    return not {one.topic, other.topic} & set(ALONE) and alike(one, other, overlap)
 
 
 def _several(night: Night) -> bool:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llmops_jobs.lake import Lake
 
 _SHOWN = 3
+_NO_MORE = 0.8
 _COLUMNS = (
     *("trace_id", "observation_id", "is_model_call", "is_evaluation", "level", "latency_s"),
     *("time_to_first_token_s", "input_tokens", "output_tokens", "reported_cost_usd"),
@@ -43,15 +44,14 @@ def contributions(marts: Marts, finding: Finding, day: date) -> list[dict[str, A
     for name in DIMENSIONS:
         if name == "is_evaluation" or name in finding.slice:
             continue
-        change = (
-            inside.groupby(name)[metric.mass]
-            .sum()
-            .sub(before.groupby(name)[metric.mass].sum(), fill_value=0)
-        )
+        then = before.groupby(name)[metric.mass].sum()
+        change = inside.groupby(name)[metric.mass].sum().sub(then, fill_value=0)
         if len(change) < 2:
             continue
-        value, part = str(change.idxmax()), float(change.max()) / growth
-        found.append({"slice": f"{name}={value or NONE_LABEL}", "share": round(min(part, 1.0), 3)})
+        value, part = str(change.idxmax()), min(float(change.max()) / growth, 1.0)
+        # What grew as everything grew explains nothing.
+        if then.get(change.idxmax(), 0.0) < part * float(then.sum()) * _NO_MORE:
+            found.append({"slice": f"{name}={value or NONE_LABEL}", "share": round(part, 3)})
     return sorted(found, key=lambda row: -row["share"])[:_SHOWN]
 
 

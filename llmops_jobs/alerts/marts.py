@@ -69,20 +69,25 @@ class Marts:
         )
         return self._once(("sums", str(query.compile(compile_kwargs=_LITERAL))), query)
 
-    def rows(self, table: str, day: date, column: str = "") -> list[dict[str, Any]]:
-        """The rows of a table whose `column` (its day) is this one."""
-        target = TABLES[table]
-        column = column or ("day" if "day" in target.c else "as_of")
-        query = sa.select(target).where(
-            target.c.project_id == self.project,
-            target.c[column].between(self.begin, self.last),
-        )
-        frame = self._once(("rows", table, column), query)
-        key = ("by day", table, column)
+    def rows(
+        self, table: str, day: date, column: str = "", where: Sequence[Any] = ()
+    ) -> list[dict[str, Any]]:
+        """The rows of a table whose `column` (its day) is this one, of those that fit `where`
+        (always the same for a table and column)."""
+        key = ("rows", table, column)
         if key not in self._kept:
-            self._kept[key] = {
-                when: part.to_dict("records") for when, part in frame.groupby(column)
-            }
+            target = TABLES[table]
+            name = column or ("day" if "day" in target.c else "as_of")
+            query = sa.select(target).where(
+                target.c.project_id == self.project,
+                target.c[name].between(self.begin, self.last),
+                *where,
+            )
+            by_day: dict[date, list[dict[str, Any]]] = {}
+            with self.database.engine.connect() as connection:
+                for row in connection.execute(query).mappings():
+                    by_day.setdefault(row[name], []).append(dict(row))
+            self._kept[key] = by_day
         found: list[dict[str, Any]] = self._kept[key].get(day, [])
         return found
 
@@ -147,9 +152,20 @@ class Marts:
 
     def _once(self, key: tuple[Any, ...], query: sa.Select[Any]) -> pd.DataFrame:
         if key not in self._kept:
-            self._kept[key] = self.database.read(query)
+            self._kept[key] = _frame(self.database, query)
         frame: pd.DataFrame = self._kept[key]
         return frame
 
 
 _LITERAL = {"literal_binds": True}
+
+
+def _frame(database: Database, query: sa.Select[Any]) -> pd.DataFrame:
+    """By columns: pandas takes rows apart one by one."""
+    import pandas as pd
+
+    with database.engine.connect() as connection:
+        result = connection.execute(query)
+        names = list(result.keys())
+        columns = list(zip(*result.fetchall(), strict=True)) or [()] * len(names)
+    return pd.DataFrame(dict(zip(names, map(list, columns), strict=True)))

@@ -241,16 +241,22 @@ def _change_points(marts: Marts, day: date) -> Iterator[Finding]:
 
 
 def _worse_versions(marts: Marts, day: date) -> Iterator[Finding]:
-    for row in marts.rows("version_comparison", day):
-        if row["slice"] != "total" or row["verdict"] not in ("worse", "better", "same"):
-            continue
-        kind, _, name = str(row["subject"]).partition(":")
-        dimension = "prompt_name" if kind == "prompt" else "model"
+    """Prompts only: that one model is dearer or slower than another is no news by itself."""
+    from llmops_jobs.store.tables import TABLES
+
+    c = TABLES["version_comparison"].c
+    told = (
+        c.slice == "total",
+        c.subject.like("prompt:%"),
+        c.verdict.in_(("worse", "better", "same")),
+    )
+    for row in marts.rows("version_comparison", day, where=told):
+        name = str(row["subject"]).partition(":")[2]
         yield Finding(
             rule="version-worse",
             topic="versions",
             labels={
-                dimension: name,
+                "prompt_name": name,
                 "candidate": row["candidate"],
                 "baseline": row["baseline"],
                 "compared": row["metric"],

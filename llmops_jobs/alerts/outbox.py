@@ -96,23 +96,21 @@ def _message(
 
 def queue_plain(
     database: Database,
+    connection: sa.Connection,
     settings: AlertSettings,
     key: str,
     body: Mapping[str, Any],
     *,
     now: datetime,
-    channels: Sequence[str] | None = None,
+    channels: Collection[str],
 ) -> int:
-    """Queues one message that is of no project's incident: a failed run, a test. The same key is
-    queued once."""
+    """Queues a message that no night decided (an acknowledgement, a test) for the named channels.
+    The same key is queued once."""
     queued = 0
-    with database.engine.begin() as connection:
-        for channel in settings.channels:
-            if channels is not None and channel.name not in channels:
-                continue
-            if channels is None and body["severity"] not in channel.severities:
-                continue
+    for channel in settings.channels:
+        if channel.name in channels:
             row = _message(key, channel, str(body.get("project_id", "")), body, now, now)
+            row |= {k: body[k] for k in ("fingerprint", "episode") if k in body}
             done = connection.execute(database.insert_if_absent(notifications), [row])
             queued += max(done.rowcount, 0)
     return queued
@@ -216,6 +214,18 @@ def pending(database: Database, now: datetime) -> int:
     query = sa.select(sa.func.count()).select_from(notifications).where(_due(now))
     with database.engine.connect() as connection:
         return int(connection.execute(query).scalar_one())
+
+
+def counts(database: Database, now: datetime) -> tuple[int, int, int]:
+    """Messages that are due now, that wait for a later try, and that were given up."""
+    query = sa.select(
+        sa.func.count().filter(_due(now)),
+        sa.func.count().filter(notifications.c.status.in_(("pending", "leased"))),
+        sa.func.count().filter(notifications.c.status == "dead"),
+    ).select_from(notifications)
+    with database.engine.connect() as connection:
+        due, waiting, dead = connection.execute(query).one()
+    return int(due), int(waiting) - int(due), int(dead)
 
 
 def _due(now: datetime) -> sa.ColumnElement[bool]:

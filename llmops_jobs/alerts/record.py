@@ -50,6 +50,16 @@ def latest(connection: sa.Connection, project: str) -> dict[str, Incident]:
     return {row["fingerprint"]: incident_of(dict(row)) for row in rows}
 
 
+def begun(connection: sa.Connection, project: str) -> dict[str, date]:
+    """First day of the live incident of which a finding is part, by its fingerprint."""
+    return {
+        member: incident.first_day
+        for incident in latest(connection, project).values()
+        if incident.live
+        for member in incident.members
+    }
+
+
 def write(
     database: Database,
     connection: sa.Connection,

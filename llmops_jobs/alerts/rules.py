@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import date, timedelta
+from statistics import median
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from llmops_jobs.alerts.findings import Finding
 from llmops_jobs.alerts.marts import Marts
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _LEAST_HISTORY = 5  # days with enough observations before a median means anything
 _SPREADS = 5.0  # robust standard deviations of the days before that are still usual
+_ROW = ("value", "n", "low", "high")
 _NUMBERS = {"day", "value", "n", "low", "high", "bad", "top", "bottom"}
 
 
@@ -37,7 +38,8 @@ def evaluate(marts: Marts, rule: Rule) -> Iterator[tuple[date, Finding]]:
 def _slice(
     marts: Marts, rule: Rule, labels: dict[str, str], part: pd.DataFrame
 ) -> Iterator[tuple[date, Finding]]:
-    days = {row["day"]: row for row in part.to_dict("records")}
+    columns = (part[name].tolist() for name in ("day", *_ROW))
+    days = {day: dict(zip(_ROW, row, strict=True)) for day, *row in zip(*columns, strict=True)}
     enough = {day: row["value"] for day, row in days.items() if row["n"] >= rule.minimum_n}
     for day in _days(marts):
         before = [
@@ -52,13 +54,17 @@ def _slice(
             elif rule.no_data == "clear":
                 yield day, _finding(rule, labels, False, False, "no data", None, None, 0, {})
             continue
-        bounds = _bounds(rule, np.array(before))
+        bounds = _bounds(rule, before, row["n"])
         if bounds is None:
             continue
         fires, holds, usual = bounds
         value, sign = row["value"], 1 if rule.upwards else -1
         edge = row["low"] if rule.upwards else row["high"]
-        firing = sign * edge > sign * fires
+        # Against a bound the interval decides; against the usual level the value must be far from
+        # it (the bound holds the days' own spread) and the interval must exclude it.
+        firing = sign * value > sign * fires and sign * edge > sign * (
+            fires if usual is None else usual
+        )
         yield (
             day,
             _finding(
@@ -75,19 +81,23 @@ def _slice(
         )
 
 
-def _bounds(rule: Rule, before: np.ndarray) -> tuple[float, float, float | None] | None:
+def _bounds(rule: Rule, before: list[float], n: float) -> tuple[float, float, float | None] | None:
     """Where it fires, where an open incident holds, and the median; None with too few days."""
     fixed = rule.above if rule.above is not None else rule.below
     if fixed is not None:
         return fixed, fixed, None
     if len(before) < _LEAST_HISTORY:
         return None
-    usual = float(np.median(before))
-    spread = 1.4826 * float(np.median(np.abs(before - usual)))
+    usual = median(before)
+    spread = 1.4826 * median(abs(value - usual) for value in before)
     step = rule.rises_by or rule.falls_by or 0.0
-    by = step if METRICS[rule.metric].unit == "share" else step * abs(usual)
+    if METRICS[rule.metric].unit == "share":
+        share = (usual * n + 1) / (n + 2)  # a level of exactly 0 or 1 would leave no chance
+        spread = max(spread, math.sqrt(share * (1 - share) / n))
+    else:
+        step *= abs(usual)
     sign = 1 if rule.upwards else -1
-    return usual + sign * max(by, _SPREADS * spread), usual + sign * by / 2, usual
+    return usual + sign * max(step, _SPREADS * spread), usual + sign * step / 2, usual
 
 
 def _days(marts: Marts) -> list[date]:

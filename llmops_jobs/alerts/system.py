@@ -1,0 +1,118 @@
+"""Incidents of the job itself: a run that failed, a night that did not happen.
+
+These follow the clock and not the day, so they bypass the evaluation: a condition holds or it does
+not, and its incident opens and resolves with it, in the same tables and through the same outbox.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from llmops_jobs.alerts import record
+from llmops_jobs.alerts.findings import Finding
+from llmops_jobs.alerts.incidents import Event, Incident
+from llmops_jobs.alerts.settings import AlertSettings
+from llmops_jobs.store import Database
+from llmops_jobs.store.tables.alerts import heartbeat
+
+
+def condition(
+    database: Database,
+    settings: AlertSettings,
+    project: str,
+    finding: Finding,
+    *,
+    now: datetime,
+) -> str:
+    """Opens or resolves the incident of a condition; returns `open`, `resolve` or ''.
+
+    Said again, it changes nothing. `project` is '' for what concerns all of them.
+    """
+    if not settings.enabled or not settings.built_in or finding.rule in settings.disable:
+        return ""
+    day = now.date()
+    with record.exclusive(database, f"{project}/{finding.rule}", now, day) as connection:
+        before = record.latest(connection, project).get(finding.fingerprint)
+        live = before is not None and before.live
+        if finding.firing == live:
+            return ""
+        if before is not None and live:
+            after = replace(before, state="resolved", last_day=day, fired=0, cleared=1)
+            event = Event(after, "resolve", day, why=finding.summary)
+        else:
+            episode = 1 if before is None else before.episode + 1
+            own = frozenset({finding.fingerprint})
+            after = Incident(
+                *(finding, episode, "open", day, day, 1, 0, day),
+                members=own,
+                rules=frozenset({finding.rule}),
+            )
+            event = Event(after, "open", day)
+        record.write(database, connection, project, [after], [event], settings, now=now, extra={})
+    return event.kind
+
+
+def run_ended(
+    database: Database,
+    settings: AlertSettings,
+    job: str,
+    *,
+    run_id: str,
+    failed: bool,
+    error: str,
+    now: datetime,
+) -> str:
+    """A run of a job ended: its first failure opens an incident, its next success resolves it.
+
+    error: the failed step's name and kind of error; no text from elsewhere.
+    """
+    finding = Finding(
+        rule="failed-run",
+        labels={"job": job},
+        firing=failed,
+        severity="critical",
+        summary=f"The job {job} failed: {error or 'see the run'} (run {run_id[:8]})"
+        if failed
+        else f"run {run_id[:8]} succeeded",
+        topic="system",
+        detail={"run_id": run_id},
+    )
+    return condition(database, settings, "", finding, now=now)
+
+
+def nights_missed(
+    database: Database, settings: AlertSettings, projects: list[str], *, now: datetime
+) -> dict[str, str]:
+    """Project -> `open` or `resolve`, where its heartbeat went missing or came back.
+
+    The heartbeat is the evaluation of a project's rules, the last thing that a night does. A
+    project that was never evaluated has just been set up, and misses nothing.
+    """
+    names = {f"alerts:{project}"[:64]: project for project in projects}
+    query = sa.select(heartbeat).where(heartbeat.c.name.in_(names))
+    with database.engine.connect() as connection:
+        beats = connection.execute(query).mappings().all()
+    changed = {}
+    for beat in beats:
+        age = now - beat["beat_at"]
+        late = age > timedelta(hours=settings.heartbeat_hours)
+        finding = Finding(
+            rule="heartbeat",
+            labels={},
+            firing=late,
+            severity="critical",
+            summary=f"No night was evaluated for {age.total_seconds() / 3600:.0f} hours "
+            f"(the last covered {beat['detail']}): what you do not hear is not good news"
+            if late
+            else "the nights are evaluated again",
+            topic="system",
+            value=age.total_seconds() / 3600,
+            threshold=float(settings.heartbeat_hours),
+        )
+        kind = condition(database, settings, names[beat["name"]], finding, now=now)
+        if kind:
+            changed[names[beat["name"]]] = kind
+    return changed
