@@ -6,8 +6,8 @@ from typing import Any
 import dagster as dg
 
 from assets._daily import add_day_metadata, daily_asset
-from llmops_jobs.report.publish import Published
 from llmops_jobs import progress
+from llmops_jobs.report.publish import Published
 from llmops_jobs.resources import DeploymentResource
 
 

@@ -47,6 +47,7 @@ class Marts:
         self.histogram = lru_cache(maxsize=None)(self._histogram)
         self.daily = lru_cache(maxsize=None)(self._daily)
         self.quality = lru_cache(maxsize=None)(self._quality)
+        self.unpriced = lru_cache(maxsize=None)(self._unpriced)
         self.votes = lru_cache(maxsize=None)(self._votes)
 
     def rows(self, table: str, first: date, last: date) -> pd.DataFrame:
@@ -56,6 +57,15 @@ class Marts:
         frame, ordinals = self._tables[table]
         start, end = np.searchsorted(ordinals, [first.toordinal(), last.toordinal() + 1])
         return frame.iloc[start:end]
+
+    def product(self, table: str, first: date, last: date) -> pd.DataFrame:
+        """`rows` without evaluation overhead."""
+        key = f"{table}, product"
+        if key not in self._tables:
+            frame = self.rows(table, self.first, self.last)
+            frame = frame[~frame["is_evaluation"].to_numpy(dtype=bool)]
+            self._tables[key] = (frame, frame["ordinal"].to_numpy())
+        return self.rows(key, first, last)
 
     def on(self, table: str, day: date) -> pd.DataFrame:
         return self.rows(table, day, day)
@@ -135,6 +145,13 @@ class Marts:
         frame = self._tables["price_books"][0]
         return list(zip(frame["day"], frame["price_book_hash"], strict=True))
 
+    def _unpriced(self) -> pd.DataFrame:
+        """Product calls without a price, by day (`ordinal`) and model."""
+        usage = self.usage()
+        rows = usage[(usage["price_status"] == "unpriced") & ~usage["is_evaluation"]]
+        measures = ["requests", "input_tokens", "output_tokens"]
+        return rows.groupby(["ordinal", "model"], as_index=False)[measures].sum()
+
     def usage_days(self) -> np.ndarray:
         """Ordinals of the days that have any usage."""
         return np.unique(self.usage()["ordinal"].to_numpy())
@@ -144,7 +161,7 @@ class Marts:
 
     def _votes(self) -> Votes:
         rows, traces = (
-            product(self.rows(table, self.first, self.last))
+            self.product(table, self.first, self.last)
             for table in ("feedback_daily", "trace_daily")
         )
         return Votes(rows, traces)
@@ -171,11 +188,6 @@ class Marts:
         )
         with self.database.engine.connect() as connection:
             return Histograms(connection.execute(query).fetchall())
-
-
-def product(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows that are not evaluation overhead."""
-    return rows[~rows["is_evaluation"].astype(bool)]
 
 
 def _plain(column: sa.Column[Any]) -> sa.ColumnElement[Any]:

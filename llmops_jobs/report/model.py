@@ -121,6 +121,7 @@ class LineChart(Part):
     marks: list[Mark] = []
     forecast_from: date | None = Field(None, description="first day that is forecast")
     zero: bool = Field(True, description="whether the axis starts at zero")
+    log: bool = Field(False, description="whether the axis is logarithmic")
 
 
 class Step(Part):

@@ -36,11 +36,7 @@ def test_every_day_gets_its_own_numbers_and_a_page_that_exists(
 ) -> None:
     outcome = materialize(FIRST, LAST, instance=instance, select="report")
     assert outcome.success, outcome.error
-    events = instance.get_event_records(
-        dg.EventRecordsFilter(
-            dg.DagsterEventType.ASSET_MATERIALIZATION, asset_key=dg.AssetKey("report")
-        )
-    )
+    events = instance.fetch_materializations(dg.AssetKey("report"), limit=100).records
     shown = {}
     for record in events:
         materialization = record.event_log_entry.asset_materialization

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
 
 from markupsafe import Markup, escape
 
-from llmops_jobs.report.faces.svg import SPAN, runs, text, tick_text, ticks
+from llmops_jobs.report.faces.svg import SPAN, decades, runs, text, tick_text, ticks
 from llmops_jobs.report.model import LineChart, Multiples, Number, Waterfall
 from llmops_jobs.report.words import write
 
@@ -16,17 +17,32 @@ _TOP, _BOTTOM = 26.0, 20.0
 class _Axes:
     """Where values and days lie: percent across, pixels down."""
 
-    def __init__(self, chart: LineChart, height: int, top: float | None = None) -> None:
+    def __init__(
+        self,
+        chart: LineChart,
+        height: int,
+        floor: float | None = None,
+        top: float | None = None,
+    ) -> None:
         self.roof = _TOP if top is None else 12.0
         known = [float(value) for value in _values(chart) if value is not None]
         high = max(known, default=1.0) if top is None else top
-        low = 0.0 if chart.zero else min(known, default=0.0)
-        room = (high - low or abs(high) or 1.0) * 0.06
-        if chart.unit == "ratio" and not chart.zero:
-            self.high = 1.0 if high <= 1.0 < high + room else high + room
+        low = min(known, default=0.0)
+        self.log = chart.log
+        if chart.log:
+            low = (
+                min((value for value in known if value > 0), default=0.1)
+                if floor is None
+                else floor
+            )
+            self.low, self.high = low / 1.3, max(high, low * 2) * 1.3
+        elif chart.zero:
+            self.low, self.high = 0.0, (high or 1.0) * 1.06
         else:
-            self.high = high + room
-        self.low = low if chart.zero else low - room
+            room = (high - low or abs(high) or 1.0) * 0.06
+            # A rate's axis does not pass one hundred percent.
+            capped = chart.unit == "ratio" and high <= 1.0 < high + room
+            self.low, self.high = low - room, 1.0 if capped else high + room
         self.height = height
         self.days = len(chart.days)
 
@@ -36,7 +52,12 @@ class _Axes:
 
     def y(self, value: float) -> float:
         usable = self.height - self.roof - _BOTTOM
-        return self.roof + usable * (self.high - value) / (self.high - self.low)
+        if self.log:
+            reach = math.log(self.high / self.low)
+            share = math.log(self.high / max(value, self.low)) / reach
+        else:
+            share = (self.high - value) / (self.high - self.low)
+        return self.roof + usable * share
 
     def inner(self, place: float, value: float) -> str:
         """In the stretched picture, whose box is the whole chart."""
@@ -69,9 +90,9 @@ def line(chart: LineChart, height: int = 230) -> Markup:
     return Markup("".join([*parts, "</svg>"]))
 
 
-def multiple(chart: LineChart, top: float, height: int = 132) -> Markup:
-    """One of several small charts on the scale up to `top`."""
-    axes = _Axes(chart, height, top)
+def multiple(chart: LineChart, scale: tuple[float, float], height: int = 150) -> Markup:
+    """One of several small charts on one scale: see `scale_of`."""
+    axes = _Axes(chart, height, *scale)
     lines, labels = _grid(chart, axes, 2)
     parts = [_open(chart, height), *lines, *_curves(chart, axes), *labels]
     parts += _days(chart, axes, 2)
@@ -87,10 +108,15 @@ def newest(chart: LineChart) -> list[tuple[str, str, str]]:
     ]
 
 
-def top_of(charts: Multiples) -> float:
-    """The shared scale of small multiples."""
-    values = [value for chart in charts.charts for value in _values(chart) if value is not None]
-    return max(map(float, values), default=1.0)
+def scale_of(charts: Multiples) -> tuple[float, float]:
+    """The least and the greatest value of small multiples."""
+    values = [
+        float(value)
+        for chart in charts.charts
+        for value in _values(chart)
+        if value is not None and (value > 0 or not chart.log)
+    ]
+    return min(values, default=0.1), max(values, default=1.0)
 
 
 def _open(chart: LineChart, height: int) -> str:
@@ -101,14 +127,14 @@ def _open(chart: LineChart, height: int) -> str:
 
 def _grid(chart: LineChart, axes: _Axes, wanted: int = 4) -> tuple[list[str], list[str]]:
     """Lines, and the labels that are drawn over the curves."""
-    places = ticks(axes.low, axes.high, wanted)
+    places = decades(axes.low, axes.high) if axes.log else ticks(axes.low, axes.high, wanted)
     step = places[1] - places[0] if len(places) > 1 else 1.0
     lines, labels = [], []
     for value in places:
         y = axes.y(value)
         if y < 12:
             continue
-        css = "axis" if value == 0 else "grid"
+        css = "axis" if value == 0 and not axes.log else "grid"
         lines.append(f'<line class="{css}" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>')
         if value != 0:
             labels.append(text("0", y - 4, tick_text(value, chart.unit, step), "tick"))

@@ -31,6 +31,13 @@ def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
     return [round(place * step, 12) for place in range(first, last + 1)]
 
 
+def decades(low: float, high: float) -> list[float]:
+    """Powers of ten within [low, high], at most three of them."""
+    first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
+    step = max(1, math.ceil((last - first + 1) / 3))
+    return [10.0**power for power in range(first, last + 1, step)]
+
+
 def tick_text(value: float, unit: Unit, step: float) -> str:
     """A tick's label: no more decimals than the step needs."""
     if unit == "usd":

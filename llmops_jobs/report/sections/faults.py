@@ -10,7 +10,6 @@ import pandas as pd
 from llmops_jobs.report.compare import Judged
 from llmops_jobs.report.edition import Edition, change_of
 from llmops_jobs.report.links import any_of
-from llmops_jobs.report.marts import product
 from llmops_jobs.report.model import (
     Block,
     Cell,
@@ -30,7 +29,7 @@ from llmops_jobs.report.model import (
 
 
 def errors(edition: Edition) -> Section:
-    rows = product(edition.marts.rows("error_daily", edition.first, edition.last))
+    rows = edition.marts.product("error_daily", edition.first, edition.last)
     failed = edition.usage.total("errors", edition.first, edition.last)
     requests = edition.usage.total("requests", edition.first, edition.last)
     lead: Prose = [
@@ -72,7 +71,7 @@ def _families(edition: Edition, rows: pd.DataFrame) -> Table:
     grouped = grouped.sort_values(["errors", *keys], ascending=[False, True, True])
     known = edition.marts.everything("error_family").drop_duplicates("family_id")
     known = known.set_index("family_id")
-    history = product(edition.marts.rows("error_daily", *edition.history))
+    history = edition.marts.product("error_daily", *edition.history)
     daily = history.groupby(["family_id", "error_type", "day"])["errors"].sum()
     total = int(grouped["errors"].sum())
     table_rows = []
@@ -140,7 +139,7 @@ def _example(edition: Edition, family: pd.Series | None) -> Cell:
 
 
 def waste(edition: Edition) -> Section:
-    rows = product(edition.marts.rows("waste_daily", edition.first, edition.last))
+    rows = edition.marts.product("waste_daily", edition.first, edition.last)
     spend = edition.usage.usd(edition.first, edition.last)
     if rows.empty:
         return Section(
@@ -184,7 +183,7 @@ def waste(edition: Edition) -> Section:
 
 
 def wasted_usd(edition: Edition) -> float:
-    rows = product(edition.marts.rows("waste_daily", edition.first, edition.last))
+    rows = edition.marts.product("waste_daily", edition.first, edition.last)
     return float(rows["wasted_usd"].sum())
 
 

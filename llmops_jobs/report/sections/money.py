@@ -83,7 +83,11 @@ def month(edition: Edition) -> Section:
     else:
         blocks.append(
             Text(
-                prose=["No budget is configured; add one under ", name("budgets"), " in the file."]
+                prose=[
+                    "No budget was held against this day; they are set under ",
+                    name("budgets"),
+                    ".",
+                ]
             )
         )
     return Section(id="month", title="Month to date", lead=lead, blocks=blocks, width="half")

@@ -48,7 +48,8 @@ def section(edition: Edition) -> Section:
         id="latency",
         title="Latency",
         lead=[
-            "Whole traces, from first start to last end, on one shared scale; the band spans "
+            "Whole traces, from first start to last end, on one shared logarithmic scale; the "
+            "band spans "
             "p50 to p95. Percentiles are of merged histograms, right to about ",
             figure(0.01, "share"),
             ".",
@@ -84,6 +85,8 @@ def _chart(edition: Edition, place: int, feature: str) -> LineChart:
             Series(name="p50", style="soft", values=p50),
         ],
         bands=[Band(name="p50 to p95", low=p50, high=p95)],
+        zero=False,
+        log=True,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 
 from llmops_jobs.report.edition import Edition
-from llmops_jobs.report.marts import product
 from llmops_jobs.report.model import (
     Block,
     Cell,
@@ -70,7 +69,7 @@ def data(edition: Edition) -> Section:
 
 
 def _judge_coverage(edition: Edition) -> float | None:
-    rows = product(edition.marts.rows("quality_daily", edition.first, edition.last))
+    rows = edition.marts.product("quality_daily", edition.first, edition.last)
     requests = edition.usage.total("requests", edition.first, edition.last)
     if rows.empty or not requests:
         return None
@@ -124,13 +123,8 @@ def _unexplained(rows: int) -> Prose | None:
 
 def unpriced_calls(edition: Edition) -> pd.DataFrame:
     """Calls and tokens by model that no price was found for; they count as 0 in spend."""
-    usage = edition.marts.usage()
-    first, last = edition.first.toordinal(), edition.last.toordinal()
-    rows = usage[
-        usage["ordinal"].between(first, last)
-        & (usage["price_status"] == "unpriced")
-        & ~usage["is_evaluation"]
-    ]
+    rows = edition.marts.unpriced()
+    rows = rows[rows["ordinal"].between(edition.first.toordinal(), edition.last.toordinal())]
     columns = ["requests", "input_tokens", "output_tokens"]
     grouped = rows.groupby("model", as_index=False)[columns].sum()
     return grouped[grouped["requests"] > 0].sort_values(
