@@ -65,7 +65,7 @@ def read_bill(bill: Bill) -> BillLines:
     lines = pd.DataFrame(
         {
             "day": days,
-            "model": [text.strip() for text in rows[columns["model"]]],
+            "model": [text.strip()[:255] for text in rows[columns["model"]]],
             "currency": [text.strip().upper() or "USD" for text in currencies],
             "billed": amounts,
         },

@@ -99,7 +99,7 @@ spend_change = sa.Table(
     project(),
     day(),
     text_key("period", "day (against the day before) or week (against the seven days before)", 8),
-    text_key("scope", "total, or dimension=value"),
+    text_key("scope", "total, or dimension=value", 300),
     text_key("factor", "volume, retries, model_mix, tokens_per_request, cache, price, residual"),
     usd("before_usd", "spend of the period before, USD"),
     usd("after_usd", "spend of the period, USD"),
