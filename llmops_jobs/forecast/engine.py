@@ -28,6 +28,8 @@ PATHS = 500
 # Less than two weeks do not tell a level from bursts: part of the paths redraw past amounts.
 _YOUNG, _YOUNG_SHARE = 14, 0.4
 _CAP, _CAP_GROWTH = float(np.log(3.0)), 0.03  # above the largest day ever, and a day on
+_SILENT = 3  # zero days from which a series may have ended
+_NEVER_SURE = 0.06  # of the paths, so that a 95 % interval has a width
 _NEW_LEVEL = 0.35  # probability that a jump on the newest days stays
 _HEADROOM = 1e15  # amounts beyond this are refused as broken
 
@@ -110,11 +112,13 @@ def forecast(
     known = ~np.isnan(amounts)
     for series in np.flatnonzero(state.prepared.intermittent).tolist():
         column = np.maximum(np.nan_to_num(amounts[:, series]), 0.0)
-        values[series] = (
-            resampled(column, known[:, series], paths, horizon, seed, names[series])
-            if column.any()
-            else _nothing_seen(known[:, series].sum(), paths, horizon, seed)
-        )
+        if not column.any():
+            values[series] = _nothing_seen(known[:, series].sum(), paths, horizon, seed)
+            continue
+        values[series] = resampled(column, known[:, series], paths, horizon, seed, names[series])
+        ended = _has_ended(column, known[:, series])
+        stays = np.random.default_rng([seed, 8]).permutation(paths) < ended * paths
+        values[series][stays] = 0.0
     other = np.random.default_rng([seed, 6]).permutation(paths) < _YOUNG_SHARE * paths
     young = (state.prepared.observed < _YOUNG) & (state.prepared.observed > 1)
     for series in np.flatnonzero(young & ~state.prepared.intermittent).tolist():
@@ -192,9 +196,23 @@ def _pending(state: Ready, paths: int, seed: int) -> Floats:
 
 
 def _nothing_seen(days: int, paths: int, horizon: int, seed: int) -> Floats:
-    """A series of zeros: nearly nothing, but not for certain (rule of three)."""
+    """A series of zeros: nothing, but not for certain (rule of three; never fewer than 6 %)."""
     random = np.random.default_rng([seed, 4])
-    return np.abs(random.standard_t(3, (paths, horizon))) * min(1.0, 3.0 / max(days, 1)) * 0.01
+    chance = min(max(3.0 / max(days, 1), _NEVER_SURE), 0.5)
+    some = random.random((paths, horizon)) < chance
+    return np.where(some, 0.01 * np.abs(random.standard_t(3, (paths, horizon))), 0.0)
+
+
+def _has_ended(column: Floats, known: NDArray[np.bool_]) -> float:
+    """How likely it is that a series which fell silent stays so: its silence against the longest
+    one before it; 0 for a series that is not silent, or often was."""
+    amounts = column[known]
+    used = np.flatnonzero(amounts > 0)
+    silent = len(amounts) - 1 - used[-1]
+    before = int(np.diff(used).max()) - 1 if len(used) > 1 else 0
+    if silent < _SILENT or silent <= 2 * before:
+        return 0.0
+    return min(1.0 - 1.0 / (1.0 + silent / max(before, 1)), 1.0 - _NEVER_SURE)
 
 
 def _methods(state: Ready, fitted: Fit) -> list[str]:

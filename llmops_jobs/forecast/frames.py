@@ -51,7 +51,10 @@ def daily_rows(night: Night) -> pd.DataFrame:
     }
     columns |= {name: values.ravel() for name, values in zip(QUANTILES, spread, strict=True)}
     columns["widened"] = np.repeat([night.widened.get(key, 1.0) for key in keys], horizon)
-    columns["method"] = np.repeat([night.method[key] for key in keys], horizon).astype(object)
+    # Told once a series: a sentence on every row would be a fifth of the table.
+    first = columns["horizon"] == np.ones(1, dtype=np.int64)
+    methods = np.repeat([night.method[key] for key in keys], horizon).astype(object)
+    columns["method"] = np.where(first, methods, "")
     return pd.DataFrame(columns)
 
 

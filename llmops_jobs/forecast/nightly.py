@@ -35,6 +35,7 @@ Floats = NDArray[np.float64]
 
 REFIT_WEEKDAY = 6  # Sunday: parameters are chosen on the days up to it and kept for a week
 _RECENT = 28
+_TYPED_MODELS = 5  # whose tokens are forecast by type
 
 # Scope -> the dimension whose columns it adds up, and which; for total and evaluation, none.
 _Columns = dict[str, tuple[str, list[int]]]
@@ -161,7 +162,7 @@ class Forecaster:
         return self.prices.restated(amounts, dimension, at, end)
 
     def _columns(self, metric: str, end: int) -> _Columns:
-        """The scopes forecast with the days before row `end`; types of token by model only."""
+        """The scopes forecast from the days before row `end`; token types by large models only."""
         columns: _Columns = {TOTAL: ("", [])}
         if metric in (COST, TOKENS):
             window = self.history.evaluation[TOKENS][max(0, end - self.settings.history_days) : end]
@@ -170,7 +171,9 @@ class Forecaster:
         for dimension, block in self.history.blocks.items():
             if metric in TOKEN_TYPES and dimension != "model":
                 continue
-            wanted = self.history.largest(dimension, end, self.settings.scopes_per_dimension)
+            count = self.settings.scopes_per_dimension
+            count = min(count, _TYPED_MODELS) if metric in TOKEN_TYPES else count
+            wanted = self.history.largest(dimension, end, count)
             wanted += [
                 at
                 for at, value in enumerate(block.values)

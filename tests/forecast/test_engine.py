@@ -147,3 +147,26 @@ def test_a_sum_over_series_that_move_together_is_as_wide_as_they_are() -> None:
     own = spread(amounts)
     relative = np.quantile(paths, 0.9, axis=0) / np.quantile(paths, 0.1, axis=0)
     assert relative.mean() > 0.75 * (own[5] / own[1]).mean()
+
+
+def test_a_free_model_is_forecast_at_nothing_and_nothing_is_inside_the_interval() -> None:
+    q = spread(np.zeros((60, 1)))
+    assert (q[:5] == 0).all()
+    assert (q[6] > 0).all()
+
+
+def test_a_weekend_without_use_stays_one() -> None:
+    amounts = weekly(140)
+    amounts[np.arange(140) % 7 >= 5] = 0.0
+    q = spread(amounts)
+    shut = (140 + np.arange(HORIZON)) % 7 >= 5
+    assert (q[3, 0, shut] == 0).all()
+    assert q[3, 0, ~shut].mean() == pytest.approx(100, rel=0.1)
+
+
+def test_a_model_that_was_switched_off_three_weeks_ago_is_not_expected_back() -> None:
+    amounts = weekly(140)
+    amounts[-20:] = 0.0
+    result = engine.forecast(amounts, ["a"], HORIZON, seed=1).values
+    assert np.median(result.sum(axis=2)) == 0.0
+    assert 0 < result.mean() < 15

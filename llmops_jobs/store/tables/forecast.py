@@ -30,7 +30,7 @@ spend_forecast = sa.Table(
     count("horizon", "target_day - as_of, days"),
     *_distribution("expected value"),
     number("widened", "factor by which the interval was widened after the score-card"),
-    text("method", "models combined, and the rung of the ladder"),
+    text("method", "models combined, told on the first day ahead"),
     comment="one row per project, as_of, scope, target day and metric; kept for the score-card",
 )
 
