@@ -88,6 +88,25 @@ def resolve(projects: Sequence[Project], database: Database) -> list[ProjectKeys
     return resolved
 
 
+def informed(project: ProjectKeys, database: Database) -> ProjectKeys:
+    """The project with what its server says of it: retention and organization. Asked once, then
+    remembered.
+
+    Raises SourceError for keys of another project, and for a server that cannot be read.
+    """
+    if not project.secret_key:
+        return project
+    known = database.table("project", project.id)
+    if known.empty:
+        return _ask(project, database)
+    retention = known["retention_days"].iloc[0]
+    return replace(
+        project,
+        organization=project.organization or known["organization"].iloc[0],
+        retention_days=None if pd.isna(retention) else int(retention),
+    )
+
+
 def _ask(keys: ProjectKeys, database: Database) -> ProjectKeys:
     """Asks the server which project the keys belong to, and remembers what it says."""
     from llmops_jobs.langfuse.client import Client, Patience, server_version
@@ -104,6 +123,11 @@ def _ask(keys: ProjectKeys, database: Database) -> ProjectKeys:
             f"{keys.base_url} did not say which project the keys belong to: use a project's keys, "
             "not an organization's"
         ) from error
+    if keys.id and keys.id != project_id:
+        raise SourceError(
+            f"the keys of project {keys.name} belong to {project_id}, and the configuration says "
+            f"its id is {keys.id}: correct one of them"
+        )
     organization = found.get("organization") or {}
     asked = replace(
         keys,

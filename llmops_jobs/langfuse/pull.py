@@ -24,7 +24,7 @@ from llmops_jobs.lake import schema
 from llmops_jobs.langfuse import score_rows, traces
 from llmops_jobs.langfuse.gather import Gathered
 from llmops_jobs.langfuse.landing import Landed, land
-from llmops_jobs.langfuse.project import ProjectKeys
+from llmops_jobs.langfuse.project import ProjectKeys, informed
 from llmops_jobs.langfuse.raw import Batch, Reject, Source
 from llmops_jobs.langfuse.reach import out_of_reach
 from llmops_jobs.langfuse.rows import Normaliser
@@ -45,6 +45,7 @@ def pull_observations(
 
     Raises SourceError when a day cannot be read to its end; that day is left as it was.
     """
+    project = informed(project, deployment.database)
     normaliser = Normaliser(deployment.settings.dimensions, project.id)
     with closing(open_source(deployment, project)) as source:
         yield from _pull(
@@ -61,6 +62,7 @@ def pull_scores(
     def rows(raw: pa.Table, day: date) -> tuple[pa.Table, list[Reject]]:
         return score_rows.score_rows(raw, day, project.id)
 
+    project = informed(project, deployment.database)
     with closing(open_source(deployment, project)) as source:
         yield from _pull(
             deployment, project, "scores", wanted,

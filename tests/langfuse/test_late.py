@@ -156,6 +156,28 @@ def test_a_metrics_api_that_refuses_or_may_be_cut_costs_no_night(
     ].tolist() == ["truncated"]
 
 
+def test_a_project_named_in_the_file_is_asked_for_its_retention_once_and_checked(
+    night: Any, tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    from llmops_jobs.errors import SourceError
+    from llmops_jobs.langfuse.project import informed
+    from tests.langfuse.wire_rows import deployed
+
+    server = night[2]
+    deployment, keys = deployed(server, tmp_path / "other")
+    assert informed(keys, deployment.database).organization
+    asked = len(server.state.requests)
+    row = deployment.database.table("project")
+    row["retention_days"] = 14
+    deployment.database.upsert("project", row.astype(object))
+    assert informed(keys, deployment.database).retention_days == 14
+    assert len(server.state.requests) == asked
+    with pytest.raises(SourceError, match=r"belong to local-project, .* its id is elsewhere"):
+        informed(replace(keys, id="elsewhere"), deployment.database)
+
+
 def test_the_reach_is_the_shorter_of_retention_and_plan(night: Any) -> None:
     from dataclasses import replace
 
