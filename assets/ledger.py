@@ -111,6 +111,26 @@ def unpriced_spend(
 
 
 @dg.asset_check(
+    asset="cost_audit",
+    description="Where the source's cost differs from ours by more than 1 % of spend, the cause "
+    "is known.",
+)
+@typed
+def differences_are_explained(
+    context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
+) -> dg.AssetCheckResult:
+    from llmops_jobs.ledger.checks import unexplained_models
+
+    models = unexplained_models(deployment.open(), _days(context))
+    return dg.AssetCheckResult(
+        passed=not models,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(models) or "all of them are",
+        metadata={"models": len(models)},
+    )
+
+
+@dg.asset_check(
     asset="spend_change", description="The factors of every change of spend sum to it to the cent."
 )
 @typed

@@ -42,6 +42,23 @@ def unpriced_models(home: Deployment, days: Sequence[date]) -> list[str]:
     return [f"{model} ({requests} calls)" for model, requests in most]
 
 
+def unexplained_models(home: Deployment, days: Sequence[date], share: float = 0.01) -> list[str]:
+    """Models that the source charges another price for, without a known cause, where it matters:
+    the difference is more than a share of the spend of those days."""
+    if not days:
+        return []
+    told = []
+    for project in home.projects():
+        rows = home.database.table("cost_audit", project.id, min(days), max(days))
+        spend = sum(rows["cost_usd"], Decimal(0))
+        unexplained = rows[rows["cause"] == "other_price"]
+        for model, parts in unexplained.groupby("model"):
+            off = sum(parts["difference_usd"], Decimal(0))
+            if abs(off) > Decimal(str(share)) * spend:
+                told.append(f"{model or '(none)'} ({off:+.2f} dollars)")
+    return told
+
+
 def changes_that_do_not_add_up(home: Deployment, days: Sequence[date]) -> list[str]:
     """Scopes whose factors do not sum to their change of spend to the cent."""
     if not days:

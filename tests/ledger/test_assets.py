@@ -108,6 +108,15 @@ def test_days_priced_with_another_book_are_known(home: Home) -> None:
     assert "total" in changes_that_do_not_add_up(home.deployment, DAYS)[0]
 
 
+def test_a_price_that_the_source_has_otherwise_is_named(home: Home) -> None:
+    row = {"day": DAY, "reported_cost_usd": Decimal("0.5")}
+    home.deployment.lake.replace_day("observations", PROJECT, DAY, facts("observations", [row]))
+    assert home.run("costs,usage_daily,cost_audit").success
+    passed, told = home.checks()["differences_are_explained"]
+    assert not passed
+    assert "gpt-4o-mini (-0.50 dollars)" in told
+
+
 def test_every_day_of_a_range_has_its_own_metadata(home: Home) -> None:
     assert home.run("costs,usage_daily").success
     for asset in ("costs", "usage_daily"):
