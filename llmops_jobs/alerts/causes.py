@@ -129,6 +129,8 @@ def _within(topic: str, findings: list[Finding], overlap: Overlap) -> list[Cause
 
 
 def _explains(one: Finding, other: Finding, overlap: Overlap) -> bool:
+    if one.aspect != other.aspect:
+        return False
     needed = _EXPLAINS_ALL if not other.slice else EXPLAINS
     return related(other, one, overlap) >= needed
 

@@ -96,7 +96,7 @@ def evaluate_days(
             no_data_days=settings.no_data_days,
             escalate_days=settings.escalation.after_days if settings.escalation else None,
             told=(now.date() - night.day).days <= settings.page_within_days,
-            same=functools.partial(_same, overlap),
+            same=functools.partial(same_trouble, overlap),
             hidden=lambda finding: silences.hides(quiet, finding),
         )
         with record.exclusive(database, project, now, night.day) as connection:
@@ -128,7 +128,8 @@ def evaluate_days(
         )
 
 
-def _same(overlap: Overlap, one: Finding, other: Finding) -> bool:
+def same_trouble(overlap: Overlap, one: Finding, other: Finding) -> bool:
+    """Whether a new finding belongs to what an incident is about, of whatever topic."""
     return not {one.topic, other.topic} & set(ALONE) and alike(one, other, overlap)
 
 

@@ -52,6 +52,11 @@ class Finding:
         found = {name: value for name, value in self.labels.items() if name in DIMENSIONS}
         return found | slice_of(self.labels.get("scope", "total"))
 
+    @property
+    def aspect(self) -> str:
+        """What of a topic it is about, where a topic has several: the quality metric."""
+        return self.labels.get("quality") or self.labels.get("metric", "").partition(":")[2]
+
 
 def slice_of(scope: str) -> dict[str, str]:
     """`total`, `dimension=value` or `prompt=NAME@VERSION` as dimensions."""

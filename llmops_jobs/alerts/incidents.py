@@ -124,14 +124,13 @@ def _home(
     for incident in live:
         if cause.root.fingerprint in incident.members or (incident.finding.fingerprint in prints):
             return incident
-    for incident in live:
-        if incident.members & prints:
-            return incident
     for incident in known.values():
         near = abs((onset - incident.first_day).days) <= _NEAR_DAYS
-        # What began with it and was seen later is told already.
+        # What began with it and was seen later is told already; what is seen on its first day
+        # is news, however near.
         if (
             near
+            and onset < day
             and incident.last_day >= onset
             and (incident.live or incident.last_day < day)
             and policy.same(cause.root, incident.finding)
@@ -171,7 +170,8 @@ def _lived(
         members = [finding for cause in causes for finding in cause.members]
         return _fired(before, members, causes, day), ""
     mine = [f for f in night.findings if f.fingerprint in before.members]
-    if any(finding.holding for finding in mine) and before.state != "pending":
+    own = [f for f in mine if f.fingerprint == before.finding.fingerprint]
+    if any(finding.holding for finding in own) and before.state != "pending":
         return replace(before, last_day=day, fired=before.fired + 1, cleared=0), ""
     if not mine and not before.rules & night.content:
         if (day - before.last_day).days <= policy.no_data_days:
@@ -180,7 +180,7 @@ def _lived(
     cleared = before.cleared + 1
     # What was only pending never reached anybody: one clear day forgets it.
     over = before.state == "pending" or cleared >= before.finding.clear_days
-    root = next((f for f in mine if f.fingerprint == before.finding.fingerprint), None)
+    root = own[0] if own else None
     return replace(
         before,
         # The words of the firing day stay: they say what the incident was.

@@ -15,12 +15,15 @@ from llmops_jobs.alerts.marts import Marts
 
 # A model whose unpriced calls are a smaller share than this of the day's is no incident.
 _UNPRICED_SHARE = 0.001
+_LIKELY_OVER = 0.8  # a forecast near one half goes to and fro
 _NEWS_DAYS = 3
 _HISTORY_DAYS = 7  # before so many days of history everything is new
 _FAMILY_ERRORS = 5
 _SWAP_SHARE = 0.02
 _SPIKE = 1.0  # an anomaly this far from its expectation, relative to it
 _SPIKE_P = 1e-3
+_NEW_LEVEL = 0.3  # of a change point, relative to the level before
+_NEW_LEVEL_POINTS = 0.08
 _TOPIC_POINTS = 0.1
 _UNSTABLE = 0.25  # population stability index; 0.25 is the customary "large"
 _TOLD_APART = 0.75  # AUC of today's inputs against last week's
@@ -91,12 +94,14 @@ def _budgets(marts: Marts, day: date) -> Iterator[Finding]:
     for row in marts.rows("budget_status", day):
         probability = float(row["probability_over"] or 0)
         over = row["status"] == "over"
+        risk = row["status"] == "at_risk" and probability >= _LIKELY_OVER
         ended = row["period_end"] is not None and row["period_end"] <= day
         yield Finding(
             rule="budget",
             topic="budget",
             labels={"budget": row["budget"], "period": str(row["period_start"])},
-            firing=row["status"] in ("at_risk", "over") and not ended,
+            firing=(over or risk) and not ended,
+            holding=row["status"] in ("at_risk", "over") and not ended,
             severity="critical" if over else "warning",
             summary=f"Budget {row['budget']} of ${float(row['amount_usd']):,.0f}: "
             + (
@@ -106,7 +111,7 @@ def _budgets(marts: Marts, day: date) -> Iterator[Finding]:
                 else f"{probability:.0%} likely to be overrun by {row['period_end']}"
             ),
             value=probability,
-            threshold=0.5,
+            threshold=_LIKELY_OVER,
             detail={"scope": row["scope"], "spent_usd": float(row["spent_usd"] or 0)},
             owner=row["owner"],
             clear_days=2,
@@ -157,21 +162,26 @@ def _error_families(marts: Marts, day: date) -> Iterator[Finding]:
 
     c = TABLES["error_daily"].c
     seen = marts.sums("error_daily", {"n": c.errors}, ["family_id"], [c.family_id != ""])
-    counts = {row["family_id"]: int(row["n"]) for row in marts.by_day(seen, day)}
+    counts = [
+        {row["family_id"]: int(row["n"]) for row in marts.by_day(seen, day - timedelta(days=age))}
+        for age in range(_NEWS_DAYS)
+    ]
     started = marts.started("error_daily")
     for age in range(_NEWS_DAYS):
         first = day - timedelta(days=age)
         if started is None or (first - started).days < _HISTORY_DAYS:
             continue
         for row in marts.rows("error_family", first, "first_seen"):
-            n = counts.get(row["family_id"], 0)
+            n, *before = (seen_on.get(row["family_id"], 0) for seen_on in counts)
             if n < _FAMILY_ERRORS:
                 continue
+            told = any(count >= _FAMILY_ERRORS for count in before)
             yield Finding(
                 rule="new-error-family",
                 topic="errors",
                 labels={"family": row["family_id"]},
-                firing=True,
+                firing=not told,
+                holding=True,
                 severity="warning",
                 summary=f"A kind of error never seen before: {row['error_type']}, "
                 f"{str(row['template'])[:160]} ({n:,} on {day})",
@@ -188,13 +198,7 @@ def _swaps(marts: Marts, day: date) -> Iterator[Finding]:
     started = marts.started("version_seen")
     if started is None:
         return
-    answers: dict[tuple[str, str], float] = {}
-    calls: dict[str, float] = {}
-    for row in marts.rows("version_seen", day):
-        asked, model = row["request_model"], row["model"]
-        calls[asked] = calls.get(asked, 0) + row["requests"]
-        if asked and model and asked != model:
-            answers[asked, model] = answers.get((asked, model), 0) + row["requests"]
+    calls, answers = _answers(marts, day)
     for (asked, model), n in answers.items():
         first = marts.first_answer(asked, model)
         known = marts.first_answer(asked)
@@ -202,11 +206,16 @@ def _swaps(marts: Marts, day: date) -> Iterator[Finding]:
             continue
         if not 0 <= (day - first).days < _NEWS_DAYS or n < _SWAP_SHARE * calls[asked]:
             continue
+        told = False
+        for age in range(1, (day - first).days + 1):
+            past, given = _answers(marts, day - timedelta(days=age))
+            told |= given.get((asked, model), 0) >= _SWAP_SHARE * past.get(asked, 0) > 0
         yield Finding(
             rule="model-swap",
             topic="versions",
             labels={"model": model, "asked": asked},
-            firing=True,
+            firing=not told,
+            holding=True,
             severity="warning",
             summary=f"{asked} is answered by {model} ({n / calls[asked]:.0%} of its "
             f"{int(calls[asked]):,} calls), which it was not before",
@@ -217,19 +226,36 @@ def _swaps(marts: Marts, day: date) -> Iterator[Finding]:
         )
 
 
+def _answers(marts: Marts, day: date) -> tuple[dict[str, float], dict[tuple[str, str], float]]:
+    """Calls by the model asked for, and by it and another that answered."""
+    calls: dict[str, float] = {}
+    answers: dict[tuple[str, str], float] = {}
+    for row in marts.rows("version_seen", day):
+        asked, model = row["request_model"], row["model"]
+        calls[asked] = calls.get(asked, 0) + row["requests"]
+        if asked and model and asked != model:
+            answers[asked, model] = answers.get((asked, model), 0) + row["requests"]
+    return calls, answers
+
+
 def _change_points(marts: Marts, day: date) -> Iterator[Finding]:
     for age in range(_NEWS_DAYS):
         for row in marts.rows("change_point", day - timedelta(days=age), "detected_on"):
             metric = str(row["metric"]).partition(":")[0]
             effect = float(row["effect"] or 0)
-            if _WORSE.get(metric, 0) * effect <= 0:
+            relative = metric.endswith("request")
+            large = abs(effect) >= (_NEW_LEVEL if relative else _NEW_LEVEL_POINTS)
+            name = str(row["scope"]).partition("=")[0]
+            # Of single tenants and models there are many, and small: the report lists those.
+            if _WORSE.get(metric, 0) * effect <= 0 or not large or name in ("tenant", "model"):
                 continue
-            size = f"{effect:+.0%}" if metric.endswith("request") else f"{effect:+.3f}"
+            size = f"{effect:+.0%}" if relative else f"{effect:+.3f}"
             yield Finding(
                 rule="change-point",
                 topic=_TOPICS[metric],
                 labels={"scope": row["scope"], "metric": row["metric"]},
-                firing=True,
+                firing=age == 0,
+                holding=True,
                 severity="warning",
                 summary=f"{row['metric']} of {row['scope']} has a new level since {row['day']}: "
                 f"{size}" + (f"; {row['cause']}" if row["cause"] else ""),
@@ -251,6 +277,8 @@ def _worse_versions(marts: Marts, day: date) -> Iterator[Finding]:
         c.verdict.in_(("worse", "better", "same")),
     )
     for row in marts.rows("version_comparison", day, where=told):
+        if not _newer(row["candidate"], row["baseline"]):
+            continue
         name = str(row["subject"]).partition(":")[2]
         yield Finding(
             rule="version-worse",
@@ -271,6 +299,11 @@ def _worse_versions(marts: Marts, day: date) -> Iterator[Finding]:
             n=int(row["n_candidate"]),
             detail={"metric": "requests", "caveat": row["caveat"]},
         )
+
+
+def _newer(candidate: str, baseline: str) -> bool:
+    """That an older version is worse than its successor is no trouble."""
+    return not (candidate.isdigit() and baseline.isdigit()) or int(candidate) > int(baseline)
 
 
 def _drift(marts: Marts, day: date) -> Iterator[Finding]:
