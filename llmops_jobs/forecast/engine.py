@@ -28,6 +28,7 @@ PATHS = 500
 # Less than two weeks do not tell a level from bursts: part of the paths redraw past amounts.
 _YOUNG, _YOUNG_SHARE = 14, 0.4
 _CAP, _CAP_GROWTH = float(np.log(3.0)), 0.03  # above the largest day ever, and a day on
+_INFLATION = 1.02  # what a back-test on the days of the fit understates
 _SILENT = 3  # zero days from which a series may have ended
 _NEVER_SURE = 0.06  # of the paths, so that a 95 % interval has a width
 _NEW_LEVEL = 0.35  # probability that a jump on the newest days stays
@@ -161,7 +162,7 @@ def _log_paths(
     psi = (responses(parameters, horizon) * weights).sum(axis=1)
     deviation = propagate(shocks(errors, spent, names, paths, horizon, seed), psi)
     scale = fitted.scale[np.minimum(np.arange(horizon), len(fitted.scale) - 1)]
-    deviation *= scale.T[:, None, :]
+    deviation *= (_INFLATION * scale).T[:, None, :]
     deviation += _disagreement(members, weights, paths, seed)
     deviation *= widen[:, None, None]
     log = point.T[:, None, :] + deviation
