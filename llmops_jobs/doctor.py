@@ -41,7 +41,7 @@ def examine() -> list[Finding]:
     except ConfigError as error:
         return [Finding("configuration", "error", str(error), "correct the file or variable")]
     deployment = Deployment(settings)
-    findings = [_configuration(settings)]
+    findings = [_configuration(settings), _guarded("channels", lambda: _channels(settings))]
     database = _guarded("database", lambda: _database(deployment))
     findings += [database, _guarded("lake", lambda: _lake(deployment))]
     findings.append(_guarded("prices", lambda: _prices(deployment, database.status == "ok")))
@@ -155,6 +155,21 @@ def _freshness(deployment: Deployment) -> Finding:
     return Finding("freshness", "ok", f"newest day is {newest_day}")
 
 
+def _channels(settings: Settings) -> Finding:
+    from llmops_jobs.alerts.checks import described, problems
+
+    found = problems(settings.alerts)
+    if found:
+        return Finding("channels", "error", "; ".join(found), "set them, then llmops alerts test")
+    only_log = all(channel.kind == "log" for channel in settings.alerts.channels)
+    return Finding(
+        "channels",
+        "warning" if only_log and settings.alerts.enabled else "ok",
+        described(settings.alerts),
+        "name a channel under `alerts:` so that somebody is told" if only_log else "",
+    )
+
+
 def _delivery(deployment: Deployment) -> Finding:
     waiting: Any = deployment.database.read(
         "SELECT status, COUNT(*) AS n FROM notification GROUP BY status"
@@ -164,6 +179,9 @@ def _delivery(deployment: Deployment) -> Finding:
     counts = ", ".join(f"{n} {status}" for status, n in sorted(by_status.items())) or "none yet"
     if dead:
         return Finding(
-            "delivery", "error", counts, "llmops alerts list --dead, then correct the channel"
+            "delivery",
+            "error",
+            counts,
+            "llmops alerts list --dead; correct the channel; llmops alerts list --dead --retry",
         )
     return Finding("delivery", "ok", f"messages: {counts}")

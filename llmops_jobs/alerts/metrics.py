@@ -171,6 +171,8 @@ def _pass_rate(
             table.c.scope.like(scope) if value is None else table.c.scope == scope,
         ],
     )
+    if sums.empty:
+        return sums
     sums = sums[(sums["n"] > 0) & sums["estimate"].notna()]
     low, high = wilson(sums["estimate"] * sums["n"], sums["n"], CONFIDENCE)
     labels = {name: sums["scope"].str.partition("=")[2]} if by else {}
