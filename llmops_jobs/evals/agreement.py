@@ -82,7 +82,7 @@ def compare(
     sensitivity = float(table[0, 0] / failures) if failures else float("nan")
     specificity = float(table[1, 1] / passes) if passes else float("nan")
     kappa = low = high = float("nan")
-    if failures and passes:
+    if failures and passes and table.sum(axis=0).all():
         kappa, low, high = _kappa(table)
     if n < MIN_LABELS:
         status = f"not calibrated: {n} labels, {MIN_LABELS} needed"
@@ -96,5 +96,6 @@ def compare(
 def _kappa(table: np.ndarray) -> tuple[float, float, float]:
     from statsmodels.stats.inter_rater import cohens_kappa
 
-    found = cohens_kappa(table)
+    with np.errstate(all="ignore"):  # perfect agreement has no variance
+        found = cohens_kappa(table)
     return float(found.kappa), float(max(-1.0, found.kappa_low)), float(min(1.0, found.kappa_upp))

@@ -21,6 +21,9 @@ from llmops_jobs.evals.scorers.relevance import stem
 
 #: Answers are judged in pieces of about so many words, the length that the fit has seen.
 PIECE = 40
+#: Below one half: answers in production paraphrase more than those of the fit, and an alarm on a
+#: paraphrase costs more trust than a missed one.
+THRESHOLD = 0.25
 _STOP = frozenset(
     words(
         "a an the and or but if of to in on at by for with from as is are was were be been "
@@ -44,10 +47,10 @@ _COURTESY = re.compile(
 )
 
 
-@scorer("groundedness", version="begin-1", needs={"answer", "context"}, whole_batch=True)
+@scorer("groundedness", version="begin-2", needs={"answer", "context"}, whole_batch=True)
 def groundedness(batch: Batch) -> Iterator[Score]:
-    """Value: probability that people would call the answer backed by its context; passes from one
-    half. Skipped where answer and context are in different languages."""
+    """Value: probability that people would call the answer backed by its context; passes from
+    THRESHOLD. Skipped where answer and context are in different languages."""
     for answer, said, given in zip(
         batch.answers, batch.answer_words, batch.context_words, strict=True
     ):
@@ -55,7 +58,7 @@ def groundedness(batch: Batch) -> Iterator[Score]:
             yield skipped("no content word in the answer")
             continue
         value = grounded(answer, given)
-        if value >= 0.5:
+        if value >= THRESHOLD:
             yield Score(value, passed=True)
         elif len({_tongue(said), _tongue(given)} - {""}) == 2:
             yield skipped("answer and context are in different languages")
