@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pandas as pd
 
 from llmops_jobs.errors import ConfigError, SourceError
 from llmops_jobs.langfuse.settings import Project, SourceSettings
 from llmops_jobs.store import Database
+
+# How long what the server said of a project is taken for granted.
+_FRESH = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -77,32 +81,31 @@ def resolve(projects: Sequence[Project], database: Database) -> list[ProjectKeys
         keys = keys_of(project)
         row = rows.get(keys.fingerprint)
         if row is not None:
-            retention = row["retention_days"]
-            keys = replace(
-                keys,
-                id=keys.id or row["project_id"],
-                organization=keys.organization or row["organization"],
-                retention_days=None if pd.isna(retention) else int(retention),
-            )
+            keys = _remembered(keys, row)
         resolved.append(keys if keys.id else _ask(keys, database))
     return resolved
 
 
 def informed(project: ProjectKeys, database: Database) -> ProjectKeys:
-    """The project with what its server says of it: retention and organization. Asked once, then
-    remembered.
+    """The project with what its server says of it: retention and organization. Asked once a day.
 
     Raises SourceError for keys of another project, and for a server that cannot be read.
     """
     if not project.secret_key:
         return project
-    known = database.table("project", project.id)
-    if known.empty:
+    known = database.table("project", project.id).to_dict("records")
+    fresh = datetime.now(UTC) - _FRESH
+    if not known or pd.isna(known[0]["seen_at"]) or known[0]["seen_at"] < fresh:
         return _ask(project, database)
-    retention = known["retention_days"].iloc[0]
+    return _remembered(project, known[0])
+
+
+def _remembered(project: ProjectKeys, row: Mapping[Hashable, Any]) -> ProjectKeys:
+    retention = row["retention_days"]
     return replace(
         project,
-        organization=project.organization or known["organization"].iloc[0],
+        id=project.id or row["project_id"],
+        organization=project.organization or row["organization"],
         retention_days=None if pd.isna(retention) else int(retention),
     )
 

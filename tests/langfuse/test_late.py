@@ -156,7 +156,7 @@ def test_a_metrics_api_that_refuses_or_may_be_cut_costs_no_night(
     ].tolist() == ["truncated"]
 
 
-def test_a_project_named_in_the_file_is_asked_for_its_retention_once_and_checked(
+def test_a_project_named_in_the_file_is_asked_for_its_retention_daily_and_checked(
     night: Any, tmp_path: Path
 ) -> None:
     from dataclasses import replace
@@ -174,6 +174,9 @@ def test_a_project_named_in_the_file_is_asked_for_its_retention_once_and_checked
     deployment.database.upsert("project", row.astype(object))
     assert informed(keys, deployment.database).retention_days == 14
     assert len(server.state.requests) == asked
+    row["seen_at"] = datetime.now(UTC) - timedelta(days=2)
+    deployment.database.upsert("project", row.astype(object))
+    assert informed(keys, deployment.database).retention_days is None
     with pytest.raises(SourceError, match=r"belong to local-project, .* its id is elsewhere"):
         informed(replace(keys, id="elsewhere"), deployment.database)
 

@@ -31,7 +31,7 @@ ROWS = 60
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits of milliseconds, pages of a few rows: what is tested is not how long things take."""
     quick = Patience(tries=3, first_wait=0.001, longest_wait=0.002, connect=2, read=0.5, whole=0.8)
-    monkeypatch.setattr(client, "Patience", lambda: quick)
+    monkeypatch.setattr(client, "Patience", lambda **_: quick)
     monkeypatch.setattr(api.OBSERVATION_KIND.__class__, "__setattr__", object.__setattr__)
     monkeypatch.setattr(api.OBSERVATION_KIND, "limit", 10)
 

@@ -145,7 +145,7 @@ def stage() -> Iterator[tuple[Running, MemorySource]]:
     source = MemorySource()
     quick = Patience(tries=2, first_wait=0.0005, longest_wait=0.001, connect=2, read=1, whole=2)
     with pytest.MonkeyPatch.context() as patched, running(source) as server:
-        patched.setattr(client, "Patience", lambda: quick)
+        patched.setattr(client, "Patience", lambda **_: quick)
         patched.setattr(api.OBSERVATION_KIND.__class__, "__setattr__", object.__setattr__)
         patched.setattr(api.OBSERVATION_KIND, "limit", 3)
         yield server, source
