@@ -11,11 +11,13 @@ from typing import Any
 
 
 class Receiver:
-    """`answers` are the statuses of the next requests, in order; 200 when they run out."""
+    """`answers` are the statuses of the next requests, in order; 200 when they run out, and 0
+    closes the connection without an answer."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.answers: list[int] = []
+        self.retry_after = ""
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
 
@@ -30,11 +32,16 @@ def receiving() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             status = receiver.answers.pop(0) if receiver.answers else 200
+            if status == 0:
+                self.close_connection = True
+                return
             if status < 300:
                 receiver.bodies.append(json.loads(body))
                 receiver.headers.append(dict(self.headers))
             self.send_response(status)
             self.send_header("Content-Length", "0")
+            if receiver.retry_after:
+                self.send_header("Retry-After", receiver.retry_after)
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
