@@ -87,6 +87,7 @@ class Marts:
         query = (
             sa.select(*(_plain(column) for column in target.c))
             .where(target.c.project_id.in_(self.projects), day.between(self.first, self.last))
+            .where(*_shown(target))
             .order_by(day, *target.primary_key.columns)
         )
         return _by_day(self.database.read(query), day.name)
@@ -188,6 +189,21 @@ class Marts:
         )
         with self.database.engine.connect() as connection:
             return Histograms(connection.execute(query).fetchall())
+
+
+def _shown(target: sa.Table) -> list[sa.ColumnElement[bool]]:
+    """What a report can show of a table; some hold a hundred times more, for other readers."""
+    columns = target.c
+    if target.name in ("spend_forecast", "period_forecast"):
+        return [columns.scope == "total", columns.metric == "cost_usd"]
+    if target.name in ("anomaly", "forecast_score"):
+        return [columns.metric == "cost_usd"]
+    if target.name == "version_comparison":
+        return [columns.slice == "total"]
+    if target.name == "quality_window":
+        by_feature = columns.scope.startswith("feature=", autoescape=True)
+        return [columns.window_days.in_([7, 28]), sa.or_(columns.scope == "total", by_feature)]
+    return []
 
 
 def _plain(column: sa.Column[Any]) -> sa.ColumnElement[Any]:

@@ -61,7 +61,7 @@ class _Axes:
 
     def inner(self, place: float, value: float) -> str:
         """In the stretched picture, whose box is the whole chart."""
-        return f"{self.x(place) / 100 * SPAN:.0f},{self.y(value) / self.height * SPAN:.1f}"
+        return f"{self.x(place) / 100 * SPAN:.0f},{self.y(value) / self.height * SPAN:.0f}"
 
 
 def _values(chart: LineChart) -> list[Number]:
@@ -245,8 +245,8 @@ def _hover(chart: LineChart, axes: _Axes) -> list[str]:
         if told:
             content = escape(f"{short(day)} · {' · '.join(told)}")
             parts.append(
-                f'<rect class="hover" x="{place * width:.2f}%" y="0" width="{width:.2f}%" '
-                f'height="{axes.height}"><title>{content}</title></rect>'
+                f'<rect class="hover" x="{place * width:.1f}%" width="{width:.1f}%">'
+                f"<title>{content}</title></rect>"
             )
     return parts
 

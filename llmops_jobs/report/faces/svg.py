@@ -69,8 +69,11 @@ def runs(values: Sequence[Number]) -> Iterator[tuple[int, list[float]]]:
         yield start, stretch
 
 
-def spark(values: Sequence[Number], status: str = "none") -> Markup:
-    """A sparkline with its last value marked; nothing when there are fewer than two values."""
+def spark(values: Sequence[Number], status: str = "none", *, area: bool = True) -> Markup:
+    """A sparkline with its last value marked; nothing when there are fewer than two values.
+
+    `area` fills what lies below it; tables with many do without, for the page's size.
+    """
     known = [float(value) for value in values if value is not None]
     if len(known) < 2:
         return Markup("")
@@ -80,7 +83,7 @@ def spark(values: Sequence[Number], status: str = "none") -> Markup:
     middle = (high + low) / 2
 
     def x(place: int) -> str:
-        return f"{2 + 92 * place / (len(values) - 1):.1f}"
+        return f"{2 + 92 * place / (len(values) - 1):.0f}"
 
     def y(value: float) -> str:
         return f"{14 - 20 * (value - middle) / reach:.1f}"
@@ -90,7 +93,8 @@ def spark(values: Sequence[Number], status: str = "none") -> Markup:
         line = " ".join(f"{x(start + n)},{y(value)}" for n, value in enumerate(stretch))
         end = start + len(stretch) - 1
         if len(stretch) > 1:
-            parts.append(f'<path class="area" d="M{x(start)},28L{line}L{x(end)},28Z"/>')
+            if area:
+                parts.append(f'<path class="area" d="M{x(start)},28L{line}L{x(end)},28Z"/>')
             parts.append(f'<polyline points="{line}"/>')
         if end == len(values) - 1:
             parts.append(f'<circle cx="{x(end)}" cy="{y(stretch[-1])}" r="2.4"/>')

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 
-from llmops_jobs.report.edition import Edition, change_of, compared_with
+from llmops_jobs.report.edition import Edition, change_of, compared_with, end_of_month
 from llmops_jobs.report.model import (
     Decision,
     Figure,
@@ -27,7 +27,7 @@ Between = Callable[[date, date], float | None]
 
 _TOPICS = (incidents, money, versions, faults, trust)
 _RANK: dict[Status, int] = {"act": 0, "watch": 1, "ok": 2, "none": 3}
-_SHOWN = 5
+_SHOWN = 6
 _MATERIAL = 0.10
 
 
@@ -51,7 +51,7 @@ def verdict(edition: Edition) -> Verdict:
         headline=_headline(edition, status, found),
         numbers=_numbers(edition),
         findings=found[:_SHOWN],
-        decisions=decisions[: _SHOWN + 1],
+        decisions=decisions[:_SHOWN],
     )
 
 
@@ -245,7 +245,10 @@ def _month_end(edition: Edition) -> Tile | None:
             figure(worst["probability_over"], "share"),
         ]
     if outlook is None:
-        shown: Figure = figure(worst["forecast_p50_usd"] if worst is not None else None, "usd")
+        # On its last day the month's end is what was spent.
+        month = edition.last.replace(day=1), edition.last
+        complete = edition.last == end_of_month(edition.last)
+        shown: Figure = figure(edition.usage.usd(*month) if complete else None, "usd")
     else:
         shown = figure(outlook["p50"], "usd")
         if not note:

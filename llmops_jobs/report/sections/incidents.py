@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ from llmops_jobs.report.model import (
 from llmops_jobs.report.words import clean
 
 _SEVERITY: dict[str, Status] = {"critical": "act", "warning": "watch", "info": "none"}
+# A warning is a finding for so many days after it opened.
+_KNOWN_DAYS = 7
 _OPEN = ("open", "acknowledged", "silenced")
 
 
@@ -141,9 +143,12 @@ def findings(edition: Edition) -> list[Finding]:
         status = _SEVERITY.get(str(row.severity), "watch")
         if status == "none" or row.as_of_state == "silenced":
             continue
+        if status == "watch" and row.first_day < edition.first - timedelta(days=_KNOWN_DAYS):
+            continue  # no news any more; it stays in the list of incidents
         prose: Prose = [name(row.summary or row.rule, 240)]
         if isinstance(row.first_day, date) and row.first_day < edition.first:
-            prose += [" Open since ", figure(row.first_day, "date"), "."]
+            end = "" if str(row.summary or "").rstrip().endswith((".", "!", "?")) else "."
+            prose += [f"{end} Open since ", figure(row.first_day, "date"), "."]
         evidence = [Link(text="evidence", href="#incidents")]
         if str(row.runbook or "").startswith(("https://", "http://")):
             evidence.append(Link(text="runbook", href=str(row.runbook)))

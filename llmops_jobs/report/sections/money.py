@@ -76,6 +76,8 @@ def month(edition: Edition) -> Section:
             figure(outlook["p90"], "usd"),
             ".",
         ]
+    elif edition.last == end_of_month(edition.last):
+        lead += [": the month is complete."]
     else:
         lead += [". There is no forecast as of this day: it needs a few weeks of history."]
     if len(budgets):

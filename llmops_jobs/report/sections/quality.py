@@ -178,7 +178,7 @@ def _chart(edition: Edition, metric: str) -> LineChart:
 def _metrics(edition: Edition, metrics: list[str]) -> Table:
     found = windows(edition)
     rows = []
-    for metric in metrics[: max(edition.settings.rows, 16)]:
+    for metric in metrics[: max(edition.settings.rows, 12)]:
         rate = found.on(metric, edition.last)
         spark = numbers(found.on(metric, day).estimate for day in edition.history_days)
         rows.append([label(metric, 40), *_rate_cells(rate), Cell(text="", spark=spark)])

@@ -63,7 +63,7 @@ def comparisons(edition: Edition) -> Section:
             width="half",
         )
     scales = _scales(rows)
-    table = [_comparison(edition, row, scales[row.metric]) for row in rows.head(10).itertuples()]
+    table = [_comparison(edition, row, scales[row.metric]) for row in rows.head(8).itertuples()]
     note: Prose = []
     if len(rows) > len(table):
         note = [
@@ -160,7 +160,7 @@ def changes(edition: Edition) -> Section:
             width="half",
         )
     table = []
-    for row in rows.head(10).itertuples():
+    for row in rows.head(8).itertuples():
         value_unit, change_unit = units_of(str(row.metric))
         change_unit = "relative" if value_unit != "ratio" else change_unit
         levels = " → ".join(write(_float(v), value_unit) for v in (row.expected, row.value))
@@ -208,40 +208,10 @@ def _known_changes(edition: Edition, first: date, last: date) -> pd.DataFrame:
 
 
 def findings(edition: Edition) -> list[Finding]:
-    found = []
     rows = _current(edition)
-    for row in rows[rows["verdict"] == "worse"].head(4).itertuples():
-        value_unit, change_unit = units_of(str(row.metric))
-        kind, _, subject = str(row.subject).partition(":")
-        prose: Prose = [
-            f"{clean(kind, 20).capitalize()} ",
-            name(subject, 60),
-            " version ",
-            name(row.candidate, 40),
-            " is worse than ",
-            name(row.baseline, 40),
-            " in ",
-            name(str(row.metric).replace("_", " "), 40),
-            ": ",
-            figure(_float(row.difference), change_unit),
-            " (",
-            figure(_float(row.low), change_unit),
-            " to ",
-            figure(_float(row.high), change_unit),
-            "), n = ",
-            figure(_float(row.n_candidate), "count"),
-            ".",
-        ]
-        if row.caveat:
-            prose += [" ", name(row.caveat, 160)]
-        weight = abs(_float(row.difference) or 0) * float(row.n_candidate or 0)
-        evidence = [Link(text="evidence", href="#versions")]
-        traces = edition.links.calls(edition.first, edition.last, any_of("promptName", subject))
-        if kind == "prompt" and traces:
-            evidence.append(Link(text="calls", href=traces))
-        found.append(
-            Finding(status="act", topic="Version", prose=prose, evidence=evidence, weight=weight)
-        )
+    worse = rows[rows["verdict"] == "worse"]
+    pairs = worse.groupby(["subject", "baseline", "candidate"], sort=False)
+    found = [_worse(edition, part) for _, part in list(pairs)[:4]]
     for row in _known_changes(edition, edition.first, edition.last).head(4).itertuples():
         value_unit, change_unit = units_of(str(row.metric))
         change_unit = "relative" if value_unit != "ratio" else change_unit
@@ -262,6 +232,45 @@ def findings(edition: Edition) -> list[Finding]:
             Finding(status="watch", topic="Change", prose=prose, evidence=evidence, weight=1.0)
         )
     return found
+
+
+def _worse(edition: Edition, rows: pd.DataFrame) -> Finding:
+    """One pair of versions, by its metric with the most calls, the others named."""
+    row = rows.iloc[0]
+    change_unit = units_of(str(row["metric"]))[1]
+    kind, _, subject = str(row["subject"]).partition(":")
+    prose: Prose = [
+        f"{clean(kind, 20).capitalize()} ",
+        name(subject, 60),
+        ": ",
+        name(row["candidate"], 40),
+        " is worse than ",
+        name(row["baseline"], 40),
+        " in ",
+        name(str(row["metric"]).replace("_", " "), 40),
+        ": ",
+        figure(_float(row["difference"]), change_unit),
+        " (",
+        figure(_float(row["low"]), change_unit),
+        " to ",
+        figure(_float(row["high"]), change_unit),
+        "), n = ",
+        figure(_float(row["n_candidate"]), "count"),
+        ".",
+    ]
+    others = [str(metric).replace("_", " ") for metric in rows["metric"].iloc[1:4]]
+    if others:
+        prose += [" Also in ", name(", ".join(others), 120), "."]
+    if row["caveat"]:
+        prose += [" ", name(row["caveat"], 160)]
+    evidence = [Link(text="evidence", href="#versions")]
+    traces = edition.links.calls(edition.first, edition.last, any_of("promptName", subject))
+    if kind == "prompt" and traces:
+        evidence.append(Link(text="calls", href=traces))
+    # A prompt's version is a person's choice; a model that answers in another's place often is not.
+    status: Status = "act" if kind == "prompt" and not row["caveat"] else "watch"
+    weight = abs(_float(row["difference"]) or 0) * float(row["n_candidate"] or 0)
+    return Finding(status=status, topic="Version", prose=prose, evidence=evidence, weight=weight)
 
 
 def decisions(edition: Edition) -> list[Decision]:
