@@ -28,6 +28,8 @@ def command(home: Path | None, days: int, seed: int, end: date, serve: bool) -> 
     place = home or Path(os.environ.get("LLMOPS_HOME", ".llmops"))
     demo = Demo(home=str(place.resolve()), days=days, seed=seed, end=end.isoformat())
     demo.remember()
+    # SIGTERM must unwind the stack, or the stand-in would outlive this process.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0 if serve else 143))
     with stand_in(demo) as environment:
         if serve:
             _serve(environment)
@@ -41,8 +43,6 @@ def _serve(environment: dict[str, str]) -> None:
     for name, value in environment.items():
         click.echo(f"export {name}={value}")
     click.echo("(stop with Ctrl-C)", err=True)
-    # SIGTERM must unwind the stack too, or the server would outlive this process.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     threading.Event().wait()
 
 
