@@ -86,9 +86,7 @@ def ended(process: subprocess.Popen[str], home: Path, seconds: float = 600) -> N
 
 
 @contextmanager
-def site(
-    folder: Path, days: int = 2, requests: int = 60, environment: Mapping[str, str] | None = None
-) -> Iterator[Site]:
+def site(folder: Path, days: int = 2, requests: int = 60, **server_options: Any) -> Iterator[Site]:
     """A small replay on loopback in a thread, and an empty deployment that reads it."""
     from llmops_jobs.demo.replay import Replay
     from llmops_jobs.demo.server import running
@@ -96,13 +94,12 @@ def site(
     replay = Replay(seed=3, days=days, end=LAST_DAY, requests_per_day=requests)
     folder.mkdir(parents=True, exist_ok=True)
     config = replay.write_config(folder)
-    with running(replay) as server:
+    with running(replay, **server_options) as server:
         home = folder / "undisturbed"
         found = {
             **server.environment,
             "LLMOPS_HOME": str(home),
             "LLMOPS_CONFIG": str(config),
-            **(environment or {}),
         }
         yield Site(home, found, LAST_DAY - timedelta(days=days - 1), LAST_DAY)
 

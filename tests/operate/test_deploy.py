@@ -1,0 +1,178 @@
+"""What `deploy/` ships can be read by the programs it is for, as far as they are here."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shutil
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import yaml
+
+from llmops_jobs.config import load
+from llmops_jobs.lake import Lake
+from llmops_jobs.store import Database
+from tests.conftest import ROOT
+from tests.facts import facts
+
+DEPLOY = ROOT / "deploy"
+DAY = date(2026, 3, 4)
+
+
+def read(name: str) -> Any:
+    return yaml.safe_load((DEPLOY / name).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", sorted(DEPLOY.rglob("*.yaml")), ids=lambda p: p.name)
+def test_every_yaml_file_is_a_mapping(path: Path) -> None:
+    assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict)
+
+
+def test_the_files_that_the_image_copies_exist() -> None:
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    copies = re.findall(r"^COPY (?!--from)(.+)$", text, flags=re.M)
+    sources = [source for line in copies for source in line.split()[:-1]]
+    assert len(sources) >= 6
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    lines = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    last = max(i for i, line in enumerate(lines) if line.startswith("FROM "))
+    assert [line for line in lines[last:] if line.startswith("USER ")] == ["USER llmops"]
+
+
+def test_compose_publishes_the_ui_on_loopback_only_and_mounts_what_exists() -> None:
+    services = read("compose.yaml")["services"]
+    assert set(services) == {"postgres", "code", "daemon", "webserver"}
+    published = [port for service in services.values() for port in service.get("ports", [])]
+    assert published == ["127.0.0.1:3000:3000"]
+    for service in services.values():
+        for mount in service["volumes"]:
+            if mount.startswith("./"):
+                assert (DEPLOY / mount.split(":")[0]).exists(), mount
+
+
+def test_compose_holds_no_secret_and_refuses_an_empty_one() -> None:
+    text = (DEPLOY / "compose.yaml").read_text(encoding="utf-8")
+    for name in ("POSTGRES_PASSWORD", "LANGFUSE_SECRET_KEY"):
+        assert f"${{{name}:?}}" in text
+        assert f"{name}=\n" in (DEPLOY / "example.env").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="there is no docker command")
+def test_docker_compose_understands_the_file() -> None:
+    names = ("POSTGRES_PASSWORD", "LANGFUSE_BASE_URL", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY")
+    if subprocess.run(["docker", "compose", "version"], capture_output=True).returncode != 0:
+        pytest.skip("docker has no compose")
+    done = subprocess.run(
+        ["docker", "compose", "-f", str(DEPLOY / "compose.yaml"), "config", "--quiet"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **dict.fromkeys(names, "x")},
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_configuration_that_is_shipped_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load({"LLMOPS_CONFIG": str(DEPLOY / "etc" / "llmops.yaml")}).projects
+
+
+def test_systemd_units_are_confined_and_name_real_modules() -> None:
+    units = sorted((DEPLOY / "systemd").glob("*.service"))
+    assert len(units) == 3
+    for path in units:
+        unit = configparser.ConfigParser(strict=False, interpolation=None)
+        unit.optionxform = str  # type: ignore[assignment]
+        unit.read(path)
+        assert unit["Service"]["User"] == "llmops", path.name
+        assert unit["Service"]["NoNewPrivileges"] == "true", path.name
+        assert "0.0.0.0" not in unit["Service"]["ExecStart"], path.name
+
+
+def test_the_kubernetes_values_run_each_run_as_a_job_without_root() -> None:
+    values = read("kubernetes/values.yaml")
+    (deployment,) = values["dagster-user-deployments"]["deployments"]
+    assert values["runLauncher"]["type"] == "K8sRunLauncher"
+    assert deployment["securityContext"]["runAsNonRoot"] is True
+    assert deployment["codeServerArgs"] == ["-m", "llmops_jobs.definitions"]
+
+
+@pytest.mark.slow
+def test_dagster_starts_on_the_instance_that_is_shipped(
+    tmp_path: Path, postgres_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dagster as dg
+
+    url = f"postgresql://postgres@{postgres_server}/postgres"
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", url)
+    shutil.copy(DEPLOY / "dagster.yaml", tmp_path)
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert instance.run_monitoring_enabled
+        assert instance.get_runs() == []
+        assert "postgres" in type(instance.event_log_storage).__module__
+
+
+def run_backup(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", str(DEPLOY / "backup.py"), *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        cwd=environment["LLMOPS_HOME"],
+    )
+
+
+@pytest.mark.parametrize(
+    "kind", ["sqlite", pytest.param("postgres", marks=pytest.mark.slow)], ids=str
+)
+def test_what_was_backed_up_comes_back_after_a_disaster(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    home = tmp_path / "home"
+    environment = {"LLMOPS_HOME": str(home), "LLMOPS_CONFIG": str(DEPLOY / "etc" / "llmops.yaml")}
+    url = f"sqlite:///{home}/llmops.db"
+    if kind == "postgres":
+        server = request.getfixturevalue("postgres_server")
+        admin = sa.create_engine(f"postgresql+psycopg2://postgres@{server}/postgres")
+        with admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(sa.text("CREATE DATABASE saved"))
+        admin.dispose()
+        url = f"postgresql+psycopg2://postgres@{server}/saved"
+        environment["LLMOPS_DATABASE_URL"] = url
+    home.mkdir()
+    database, lake = Database(url), Lake(str(home / "lake"))
+    database.create()
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO heartbeat (name, beat_at) VALUES ('kept', '2026-03-04 00:00:00')"
+        )
+    lake.replace_day("observations", "a/../b", DAY, facts("observations", [{}, {"trace_id": "x"}]))
+    saved = run_backup(environment, "backup", str(tmp_path / "backups"))
+    assert saved.returncode == 0, saved.stderr
+
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM heartbeat")
+    database.engine.dispose()
+    shutil.rmtree(home / "lake")
+    back = run_backup(environment, "restore", saved.stdout.strip())
+    assert back.returncode == 0, back.stderr
+
+    assert Database(url).table("heartbeat")["name"].tolist() == ["kept"]
+    assert Lake(str(home / "lake")).read_day("observations", "a/../b", DAY).num_rows == 2
+
+
+def test_an_unfinished_backup_is_not_restored(tmp_path: Path) -> None:
+    (tmp_path / "2026-01-01T000000Z.part").mkdir()
+    done = run_backup(
+        {"LLMOPS_HOME": str(tmp_path)}, "restore", str(tmp_path / "2026-01-01T000000Z.part")
+    )
+    assert done.returncode == 1
+    assert "no finished backup" in done.stderr
