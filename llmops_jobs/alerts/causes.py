@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 EXPLAINS = 0.3
 # The whole is explained by a slice only with most of its mass: else the fault is everywhere.
 _EXPLAINS_ALL = 0.6
+_WHOLE = 0.95  # a slice with so much of the traffic says no more than "everything"
 _TOGETHER_DAYS = 1
 # Topics that are never part of something else.
 ALONE = ("budget", "data")
@@ -118,7 +119,11 @@ def _within(topic: str, findings: list[Finding], overlap: Overlap) -> list[Cause
             id(f): [g for g in left if g is not f and _explains(f, g, overlap)] for f in left
         }
         wholes = [f for f in left if not f.slice]
-        narrow = [f for f in left if f.slice]
+        narrow = [
+            f
+            for f in left
+            if f.slice and not (wholes and overlap.share({}, f.slice, "requests") >= _WHOLE)
+        ]
         # A slice may speak for the whole; the whole speaks for itself only when none does.
         able = [f for f in narrow if all(w in explained[id(f)] for w in wholes)] or wholes or left
         root = max(able, key=lambda f: (len(explained[id(f)]), _strength(f), f.fingerprint))

@@ -1,0 +1,28 @@
+"""Days of usage_daily for tests of rules: slices with their calls and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+
+import pandas as pd
+
+from llmops_jobs.dimensions import DIMENSIONS
+from llmops_jobs.store import Database
+from tests.facts import PROJECT
+
+
+def usage(database: Database, day: date, cells: Sequence[dict[str, object]]) -> None:
+    """Each cell: dimensions and counts; 1,000 calls of 1,000 tokens and a cent when silent."""
+    rows = []
+    for cell in cells:
+        n = int(str(cell.get("requests", 1000)))
+        rows.append(
+            dict.fromkeys(DIMENSIONS, "")
+            | {"is_evaluation": False, "price_status": "list", "requests": n, "errors": 0}
+            | {"input_tokens": n * 1000, "output_tokens": 0, "reported_cost_usd": Decimal(0)}
+            | {"cost_usd": Decimal(n) / 100}
+            | cell
+        )
+    database.replace_day("usage_daily", PROJECT, day, pd.DataFrame(rows))
