@@ -111,7 +111,7 @@ def test_dagster_starts_on_the_instance_that_is_shipped(
 ) -> None:
     import dagster as dg
 
-    url = f"postgresql://postgres@{postgres_server}/postgres"
+    url = f"postgresql+psycopg2://postgres@{postgres_server}/postgres"
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", url)
     shutil.copy(DEPLOY / "dagster.yaml", tmp_path)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
@@ -151,9 +151,7 @@ def test_what_was_backed_up_comes_back_after_a_disaster(
     database, lake = Database(url), Lake(str(home / "lake"))
     database.create()
     with database.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "INSERT INTO heartbeat (name, beat_at) VALUES ('kept', '2026-03-04 00:00:00')"
-        )
+        connection.exec_driver_sql("INSERT INTO heartbeat (name, detail) VALUES ('kept', 'before')")
     lake.replace_day("observations", "a/../b", DAY, facts("observations", [{}, {"trace_id": "x"}]))
     saved = run_backup(environment, "backup", str(tmp_path / "backups"))
     assert saved.returncode == 0, saved.stderr

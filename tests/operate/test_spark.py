@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -83,10 +84,16 @@ def unequal(here: pa.Table, there: pa.Table) -> list[str]:
     rows = [_sorted(table, exact, floats) for table in (here, there)]
     for one, other in zip(*rows, strict=True):
         wrong = [name for name in exact if one[name] != other[name]]
-        wrong += [n for n in floats if one[n] != pytest.approx(other[n], rel=1e-9, nan_ok=True)]
+        wrong += [name for name in floats if not _close(one[name], other[name])]
         if wrong:
             found.append(", ".join(f"{name} {one[name]!r} and {other[name]!r}" for name in wrong))
     return found[:3]
+
+
+def _close(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one == other or math.isclose(one, other, rel_tol=1e-9) or (one != one and other != other)
 
 
 def _sorted(table: pa.Table, exact: list[str], floats: list[str]) -> list[dict[str, Any]]:
