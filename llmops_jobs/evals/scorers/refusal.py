@@ -125,7 +125,8 @@ def probability(text: str) -> float:
     if not _CORE.search(text[:BODY]):
         return 0.0
     weights, intercept = _weights()
-    total = intercept + sum(weights[name] for name in features(text) if name in weights)
+    # Exact, because a set has another order in every process.
+    total = intercept + math.fsum(weights[name] for name in features(text) if name in weights)
     return 1 / (1 + math.exp(-total))
 
 
