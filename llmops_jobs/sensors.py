@@ -73,8 +73,7 @@ def failed_runs(
 
     now = datetime.now(UTC)
     if context.cursor is None:
-        context.update_cursor(now.isoformat())
-        return dg.SkipReason("watching from now on")
+        return dg.SensorResult(skip_reason="watching from now on", cursor=now.isoformat())
     records = context.instance.get_run_records(
         dg.RunsFilter(
             statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS],
@@ -101,13 +100,12 @@ def failed_runs(
             now=now,
         )
         told += [f"{kind} {job}"] if kind else []
-    # Stored only after the tick: a tick that fails looks at the same runs again.
-    if records:
-        context.update_cursor(max(r.update_timestamp for r in records).isoformat())
-    return dg.SkipReason(
-        f"{len(records)} runs ended; {', '.join(told) or 'nothing to tell'}"
-        if records
-        else "no run ended"
+    if not records:
+        return dg.SkipReason("no run ended")
+    # Dagster stores the cursor after the tick: a tick that fails looks at the same runs again.
+    return dg.SensorResult(
+        skip_reason=f"{len(records)} runs ended; {', '.join(told) or 'nothing to tell'}",
+        cursor=max(record.update_timestamp for record in records).isoformat(),
     )
 
 

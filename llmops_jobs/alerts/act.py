@@ -69,7 +69,7 @@ def acknowledge(
         incidents.c.fingerprint == found["fingerprint"],
         incidents.c.episode == found["episode"],
     )
-    dedup_key = f"{found['fingerprint']}:{found['episode']}"
+    dedup_key = outbox.scoped(found["project_id"], f"{found['fingerprint']}:{found['episode']}")
     told = {row["channel"] for row in messages_of(database, found) if row["status"] != "dead"}
     body = {
         "kind": "acknowledge",

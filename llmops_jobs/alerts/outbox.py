@@ -6,6 +6,7 @@ may then see a message twice, with the same key.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -39,11 +40,19 @@ def queue(
         finding = event.incident.finding
         for channel in _channels(settings, event):
             wait = None if finding.severity == "critical" else channel.hours
-            row = _message(event.key, channel, project, body, now, next_open(wait, now))
+            key = scoped(project, event.key)
+            row = _message(key, channel, project, body, now, next_open(wait, now))
             row |= {"fingerprint": finding.fingerprint, "episode": event.incident.episode}
             done = connection.execute(database.insert_if_absent(notifications), [row])
             queued += max(done.rowcount, 0)
     return queued
+
+
+def scoped(project: str, key: str) -> str:
+    """The key of an incident or event among all projects: receivers know nothing of projects."""
+    if len(project) > 40:
+        project = hashlib.sha256(project.encode()).hexdigest()[:16]
+    return f"{project}:{key}" if project else key
 
 
 def _body(project: str, event: Event) -> dict[str, Any]:
@@ -52,7 +61,7 @@ def _body(project: str, event: Event) -> dict[str, Any]:
         "project_id": project,
         "kind": event.kind,
         "why": event.why,
-        "dedup_key": incident.dedup_key,
+        "dedup_key": scoped(project, incident.dedup_key),
         "fingerprint": finding.fingerprint,
         "episode": incident.episode,
         "rule": finding.rule,

@@ -88,6 +88,19 @@ def test_calm_nights_raise_nothing_and_need_no_history(database: Database) -> No
     assert sum(day.looked for day in done) > 100
 
 
+def test_two_projects_with_the_same_fault_are_both_told(database: Database) -> None:
+    rule = Rule(name="errors", metric="error_rate", above=0.05)
+    settings = AlertSettings(built_in=False, rules=(rule,))
+    _night(database, DAY, {"a": 120, "b": 120})
+    rows = database.table("usage_daily")
+    database.replace_day("usage_daily", "other", DAY, rows.assign(project_id="other"))
+    for project in (PROJECT, "other"):
+        evaluate_day(database, settings, project, DAY, now=_at(DAY))
+    told = database.table("notification")
+    assert set(told["project_id"]) == {PROJECT, "other"}
+    assert len({json.loads(payload)["dedup_key"] for payload in told["payload"]}) == 2
+
+
 def test_a_backfilled_fault_is_told_only_when_it_still_lasts(database: Database) -> None:
     _calm(database, 10)
     _night(database, DAY, {"a": 120})

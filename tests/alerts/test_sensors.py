@@ -41,13 +41,16 @@ def test_a_failed_run_becomes_an_incident_without_the_errors_words(home: Databas
         _failing_job().execute_in_process(instance=instance, raise_on_error=False)
         context = dg.build_sensor_context(instance=instance, cursor=before)
         answer = failed_runs(context, deployment=DeploymentResource())
-        assert isinstance(answer, dg.SkipReason)
-        assert answer.skip_message == "1 runs ended; open breaking"
-        assert context.cursor is not None
-        assert context.cursor > before
+        assert isinstance(answer, dg.SensorResult)
+        assert answer.skip_reason is not None
+        assert answer.skip_reason.skip_message == "1 runs ended; open breaking"
+        assert answer.cursor is not None
+        assert answer.cursor > before
         # Asked again, by a tick that began before this one ended: nothing new.
         again = dg.build_sensor_context(instance=instance, cursor=before)
-        assert "nothing to tell" in str(failed_runs(again, deployment=DeploymentResource()))
+        repeated = failed_runs(again, deployment=DeploymentResource())
+        assert isinstance(repeated, dg.SensorResult)
+        assert "nothing to tell" in str(repeated.skip_reason)
     row = home.table("incident").iloc[0]
     assert "breaks, ValueError" in row["summary"]
     assert "words of a user" not in row["summary"] + row["detail"]

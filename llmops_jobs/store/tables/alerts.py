@@ -18,7 +18,10 @@ incident = sa.Table(
     text("state", "pending, open, acknowledged, resolved, silenced"),
     text("severity", "info, warning, critical"),
     text("summary", "one sentence, without text of users"),
-    text("detail", "JSON object: values, evidence, contributions"),
+    text(
+        "detail",
+        "JSON object: evidence, contributions, members (fingerprints of its findings), policy",
+    ),
     number("value", "what was measured"),
     number("threshold", "what it was held against"),
     text("owner", "who answers for it"),
@@ -38,14 +41,16 @@ incident = sa.Table(
 notification = sa.Table(
     "notification",
     METADATA,
-    text_key("event_key", "fingerprint:episode:kind[:n], the receiver's dedup key", 128),
+    text_key(
+        "event_key", "project:fingerprint:episode:kind[:day]: receivers drop repeats by it", 128
+    ),
     text_key("channel", "name of the channel", 64),
     text("project_id", "Langfuse project"),
     text("fingerprint", "incident"),
     sa.Column("episode", sa.Integer, comment="episode of the incident"),
-    text("kind", "open, reminder, escalate, acknowledge, resolve, test"),
+    text("kind", "open, reminder, refresh, escalate, acknowledge, resolve, test"),
     text("payload", "JSON of the message; no secrets, no text of users"),
-    text("status", "pending, leased, sent, dead"),
+    text("status", "pending, leased, sent, silenced, dead"),
     count("attempts", "tries so far"),
     text("last_error", "of the last try, without secrets"),
     instant("created_at", "when it was queued"),
