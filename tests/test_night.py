@@ -149,3 +149,31 @@ def test_no_key_of_the_demo_is_in_anything_it_wrote(night: Night) -> None:
     for path in night.home.rglob("*"):
         if path.is_file() and path.suffix in {".html", ".md", ".json", ".yaml", ".log", ".db", ""}:
             assert secret not in path.read_bytes(), path
+
+
+def test_serve_prints_url_and_keys_and_ends_with_its_server(tmp_path: Path) -> None:
+    import urllib.request
+
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-W", "ignore", "-m", "llmops_jobs", "demo", "--serve"),
+            *("--home", str(tmp_path / "home"), "--days", "1", "--end", END),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        cwd=tmp_path,
+    )
+    assert process.stdout is not None
+    printed = dict(
+        process.stdout.readline().strip().removeprefix("export ").split("=", 1) for _ in range(5)
+    )
+    url = printed["LANGFUSE_BASE_URL"]
+    assert {"LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"} <= set(printed)
+    with urllib.request.urlopen(f"{url}/api/public/health", timeout=30) as answer:
+        assert json.load(answer)["status"] == "OK"
+    process.terminate()
+    assert process.wait(timeout=30) == 0
+    process.stdout.close()
+    with pytest.raises(OSError):
+        urllib.request.urlopen(f"{url}/api/public/health", timeout=5)
