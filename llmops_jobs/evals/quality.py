@@ -105,7 +105,11 @@ def window_rates(database: Database, project: str, day: date) -> pd.DataFrame:
     parts = []
     for length in WINDOWS:
         query = (
-            sa.select(*keys, *(sa.func.sum(table[name]).label(name) for name in SUMS))
+            # Postgres adds integers up as numerics.
+            sa.select(
+                *keys,
+                *(sa.cast(sa.func.sum(table[n]), table[n].type).label(n) for n in SUMS),
+            )
             .where(
                 table.project_id == project,
                 table.day > day - timedelta(days=length),
