@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from llmops_jobs.errors import ConfigError
 from llmops_jobs.jobs import delivery, nightly
 from llmops_jobs.resources import DeploymentResource
 from llmops_jobs.schedules import END_TAG, START_TAG
@@ -133,7 +134,10 @@ def heartbeat(
     from llmops_jobs.alerts.system import nights_missed
 
     opened = deployment.open()
-    projects = [project.id for project in opened.projects()]
+    try:
+        projects = [project.id for project in opened.projects()]
+    except ConfigError as error:
+        return dg.SkipReason(f"not watched: {error}")
     changed = nights_missed(
         opened.database, opened.settings.alerts, projects, now=datetime.now(UTC)
     )

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from llmops_jobs.resources import DeploymentResource
-from llmops_jobs.sensors import deliver_alerts, failed_runs
+from llmops_jobs.sensors import deliver_alerts, failed_runs, heartbeat
 from llmops_jobs.store import Database
 from tests.alerts.kills import message
 
@@ -80,3 +80,14 @@ def test_delivery_is_requested_when_messages_are_due_and_the_tick_says_what_wait
         home.replace("notification", {"event_key": "m0"}, home.table("notification").head(0))
         waiting = deliver_alerts(context, deployment=DeploymentResource())
         assert "1 will be tried again later" in str(waiting.skip_message)
+
+
+def test_the_heartbeat_says_when_it_cannot_watch(
+    home: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LANGFUSE_BASE_URL", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with dg.DagsterInstance.ephemeral() as instance:
+        context = dg.build_sensor_context(instance=instance)
+        answer = heartbeat(context, deployment=DeploymentResource())
+    assert str(answer.skip_message).startswith("not watched: project")
