@@ -83,6 +83,9 @@ def pairs(calls: pd.DataFrame, day: date) -> Iterator[Pair]:
         ("model", "request_model", "model"),
     ):
         rows = calls[(calls[subject] != "") & (calls[version] != "")]
+        if kind == "model":
+            # What failed was answered by no model: it carries the name that was asked for.
+            rows = rows[rows["error"] == 0]
         for name, part in rows.groupby(subject):
             found = _pair(f"{kind}:{name}", part, version, day)
             if found is not None:

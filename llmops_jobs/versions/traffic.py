@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FEEDBACK = "positive_feedback"
+_OF_ANSWERS = ["cost_usd", "input_tokens", "output_tokens", "latency_s", "time_to_first_token_s"]
 PASS = "pass_rate:"  # and the scorer's name
 
 
@@ -71,6 +72,8 @@ class Traffic:
         home = self._deployment
         rows = home.engine.run(calls, home.lake, self._project, [day]).to_pandas()
         rows = rows.merge(self._passed(day), how="left", on=["trace_id", "observation_id"])
+        # A failed call is cheap and quick because it did nothing: only its failing counts.
+        rows.loc[rows["error"] == 1, _OF_ANSWERS] = float("nan")
         rows["cluster"] = _first_filled(rows, ["user_id", "session_id", "trace_id"])
         rows["stratum"] = rows["feature"] + "\x1f" + rows["tenant"]
         rows["prompt_version"] = [
