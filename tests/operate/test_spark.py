@@ -78,7 +78,7 @@ def unequal(here: pa.Table, there: pa.Table) -> list[str]:
         return [f"columns {here.column_names} and {there.column_names}"]
     if here.num_rows != there.num_rows:
         return [f"{here.num_rows} rows and {there.num_rows}"]
-    floats = [f.name for f in here.schema if pa.types.is_floating(f.type)]
+    floats = [f.name for f in here.schema if _holds_floats(f.type)]
     exact = [name for name in here.column_names if name not in floats]
     found = []
     rows = [_sorted(table, exact, floats) for table in (here, there)]
@@ -90,15 +90,21 @@ def unequal(here: pa.Table, there: pa.Table) -> list[str]:
     return found[:3]
 
 
-def _close(one: float | None, other: float | None) -> bool:
+def _holds_floats(kind: pa.DataType) -> bool:
+    return pa.types.is_floating(kind.value_type if pa.types.is_list(kind) else kind)
+
+
+def _close(one: Any, other: Any) -> bool:
     if one is None or other is None:
         return one is other
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_close, one, other))
     return one == other or math.isclose(one, other, rel_tol=1e-9) or (one != one and other != other)
 
 
 def _sorted(table: pa.Table, exact: list[str], floats: list[str]) -> list[dict[str, Any]]:
     def key(row: dict[str, Any]) -> tuple[str, ...]:
-        rounded = (f"{row[name]:.6g}" if row[name] is not None else "" for name in floats)
+        rounded = (f"{row[name]:.6g}" if isinstance(row[name], float) else "" for name in floats)
         return (*(repr(row[name]) for name in exact), *rounded)
 
     return sorted(table.to_pylist(), key=key)
