@@ -19,8 +19,9 @@ import numpy as np
 
 from llmops_jobs.alerts.findings import Finding
 from llmops_jobs.alerts.marts import Marts
-from llmops_jobs.alerts.metrics import CONFIDENCE, METRICS
+from llmops_jobs.alerts.metrics import METRICS
 from llmops_jobs.alerts.rules import _days, _where, show
+from llmops_jobs.alerts.series import CONFIDENCE
 from llmops_jobs.alerts.settings import Severity, Slo
 
 if TYPE_CHECKING:

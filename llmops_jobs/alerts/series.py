@@ -1,0 +1,217 @@
+"""The daily series behind the metrics: value, n and interval per day and slice, from the marts.
+
+The intervals are Wilson's for rates and those between order statistics for percentiles, at 99 %.
+`bad` counts what an objective counts against its budget.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from llmops_jobs.alerts.marts import Marts
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import sqlalchemy as sa
+
+CONFIDENCE = 0.99
+# (marts, by, where, within) -> day, the columns of `by` (and more labels), value, n, low, high.
+Series = Callable[[Marts, Sequence[str], Mapping[str, str], float | None], "pd.DataFrame"]
+
+
+def share(table: str, bad: str, total: str, only: Callable[[Any], Any] | None = None) -> Series:
+    """bad / total; `only` is a condition on the rows that count as bad."""
+
+    def series(
+        marts: Marts, by: Sequence[str], where: Mapping[str, str], within: float | None
+    ) -> pd.DataFrame:
+        import sqlalchemy as sa
+
+        from llmops_jobs.signals.intervals import wilson
+        from llmops_jobs.store.tables import TABLES
+
+        columns = TABLES[table].c
+        counted = sa.case((only(columns), columns[bad]), else_=0) if only else columns[bad]
+        sums = marts.sums(
+            table,
+            {"bad": counted, "n": columns[total]},
+            by,
+            _equal(table, where),
+        )
+        sums = sums[sums["n"] > 0]
+        low, high = wilson(sums["bad"], sums["n"], CONFIDENCE)
+        return sums.assign(value=sums["bad"] / sums["n"], low=low, high=high)
+
+    return series
+
+
+def ratio(table: str, top: Sequence[str], bottom: Sequence[str], n: str = "requests") -> Series:
+    """A mean; its uncertainty is that of its days, not of its calls."""
+
+    def series(
+        marts: Marts, by: Sequence[str], where: Mapping[str, str], within: float | None
+    ) -> pd.DataFrame:
+        from llmops_jobs.store.tables import TABLES
+
+        columns = TABLES[table].c
+        wanted: dict[str, Any] = {"top": _plus(columns, top), "n": columns[n]}
+        if bottom:
+            wanted["bottom"] = _plus(columns, bottom)
+        sums = marts.sums(table, wanted, by, _equal(table, where))
+        value = sums["top"]
+        if bottom:
+            sums = sums[sums["bottom"] > 0]
+            value = sums["top"] / sums["bottom"]
+        return sums.assign(value=value, low=value, high=value)
+
+    return series
+
+
+def _plus(columns: Any, names: Sequence[str]) -> Any:
+    return functools.reduce(operator.add, (columns[name] for name in names))
+
+
+def percentile(level: str, metric: str, q: float) -> Series:
+    def series(
+        marts: Marts, by: Sequence[str], where: Mapping[str, str], within: float | None
+    ) -> pd.DataFrame:
+        import numpy as np
+        import pandas as pd
+
+        histogram = _histogram(marts, level, metric, by, where)
+        keys = ["day", *by]
+        rows = []
+        for key, part in histogram.groupby(keys, sort=False):
+            counts, values = part["n"].to_numpy(), part["seconds"].to_numpy()
+            reached, n = counts.cumsum(), counts.sum()
+            spread = 2.576 * np.sqrt(n * q * (1 - q))
+            ranks = np.clip([q * n, q * n - spread, q * n + spread], 0.5, n)
+            value, low, high = values[np.searchsorted(reached, ranks).clip(max=len(values) - 1)]
+            rows.append([*(key if isinstance(key, tuple) else (key,)), value, n, low, high])
+        return pd.DataFrame(rows, columns=[*keys, "value", "n", "low", "high"])
+
+    return series
+
+
+def slow(level: str, metric: str) -> Series:
+    def series(
+        marts: Marts, by: Sequence[str], where: Mapping[str, str], within: float | None
+    ) -> pd.DataFrame:
+        from llmops_jobs.signals.intervals import wilson
+
+        rows = _histogram(marts, level, metric, by, where)
+        rows = rows.assign(bad=rows["n"].where(rows["seconds"] > (within or 0.0), 0.0))
+        sums = rows.groupby(["day", *by], as_index=False)[["bad", "n"]].sum()
+        low, high = wilson(sums["bad"], sums["n"], CONFIDENCE)
+        return sums.assign(value=sums["bad"] / sums["n"], low=low, high=high)
+
+    return series
+
+
+def _histogram(
+    marts: Marts, level: str, metric: str, by: Sequence[str], where: Mapping[str, str]
+) -> pd.DataFrame:
+    """day, by, seconds (middle of the bucket, ascending), n."""
+    from llmops_jobs.signals.histogram import middle
+    from llmops_jobs.store.tables import TABLES
+
+    table = TABLES["latency_histogram"]
+    rows = marts.sums(
+        table.name,
+        {"n": table.c.n, "weighted": table.c.n * table.c.gamma},
+        [*by, "bucket"],
+        [table.c.level == level, table.c.metric == metric, *_equal(table.name, where)],
+    )
+    rows = rows[rows["n"] > 0].sort_values("bucket")
+    return rows.assign(seconds=middle(rows["bucket"], (rows["weighted"] / rows["n"]).to_numpy()))
+
+
+def pass_rate(
+    marts: Marts, by: Sequence[str], where: Mapping[str, str], within: float | None
+) -> pd.DataFrame:
+    """Share that passes, by quality metric; by one dimension at most, as the mart is."""
+    import pandas as pd
+    import sqlalchemy as sa
+
+    from llmops_jobs.signals.intervals import wilson
+    from llmops_jobs.store.tables import TABLES
+
+    table = TABLES["quality_window"]
+    (name, value), *more = [*where.items(), *((dimension, None) for dimension in by)] or [("", "")]
+    assert not more, "the settings refuse a second dimension"
+    scope = "total" if not name else f"{name}={value}" if value is not None else f"{name}=%"
+    estimate = sa.func.coalesce(table.c.estimate, table.c.raw_judge_rate)
+    sums = marts.sums(
+        "quality_window",
+        {"n": table.c.n, "estimate": estimate, "low_": table.c.low, "high_": table.c.high},
+        ["scope", "metric"],
+        [
+            table.c.window_days == 1,
+            table.c.scope.like(scope) if value is None else table.c.scope == scope,
+        ],
+    )
+    if sums.empty:
+        return sums
+    sums = sums[(sums["n"] > 0) & sums["estimate"].notna()]
+    low, high = wilson(sums["estimate"] * sums["n"], sums["n"], CONFIDENCE)
+    labels = {name: sums["scope"].str.partition("=")[2]} if by else {}
+    return pd.DataFrame(
+        {
+            "day": sums["day"],
+            **labels,
+            "quality": sums["metric"],
+            "value": sums["estimate"],
+            "n": sums["n"],
+            "bad": sums["n"] * (1 - sums["estimate"]),
+            # The mart's own interval is wider where it knows of more than sampling.
+            "low": sums["low_"].where(sums["low_"] < low, low),
+            "high": sums["high_"].where(sums["high_"] > high, high),
+        }
+    )
+
+
+def copied(bad: str) -> Series:
+    """Shares of the copy; of everything, without slices."""
+
+    def series(
+        marts: Marts, by: Sequence[str], where: Mapping[str, str], within: float | None
+    ) -> pd.DataFrame:
+        return share("reconciliation", bad, "rows_here")(marts, (), {}, None)
+
+    return series
+
+
+def votes(
+    marts: Marts, by: Sequence[str], where: Mapping[str, str], within: float | None
+) -> pd.DataFrame:
+    """Share of the users' votes that are for, by score; neutral ones do not count."""
+    from llmops_jobs.signals.intervals import wilson
+    from llmops_jobs.store.tables import TABLES
+
+    table = TABLES["feedback_daily"]
+    sums = marts.sums(
+        table.name,
+        {"good": table.c.positive, "bad": table.c.negative},
+        [*by, "score_name"],
+        [table.c.source == "API", *_equal(table.name, where)],
+    )
+    n = sums["good"] + sums["bad"]
+    sums = sums.assign(n=n)[n > 0]
+    low, high = wilson(sums["good"], sums["n"], CONFIDENCE)
+    value = sums["good"] / sums["n"]
+    return sums.drop(columns="good").assign(value=value, low=low, high=high)
+
+
+def _equal(table: str, where: Mapping[str, str]) -> list[sa.ColumnElement[bool]]:
+    from llmops_jobs.store.tables import TABLES
+
+    columns = TABLES[table].c
+    return [
+        columns[name].is_(value.lower() in ("true", "1"))
+        if name == "is_evaluation"
+        else columns[name] == value
+        for name, value in where.items()
+    ]

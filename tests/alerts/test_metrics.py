@@ -1,0 +1,90 @@
+"""The series behind the metrics, from marts of their own shape."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from llmops_jobs.alerts.marts import Marts
+from llmops_jobs.alerts.metrics import METRICS
+from llmops_jobs.dimensions import DIMENSIONS
+from llmops_jobs.store import Database
+from tests.facts import DAY, PROJECT
+
+BLANK: dict[str, Any] = dict.fromkeys(DIMENSIONS, "") | {"is_evaluation": False}
+
+
+def _series(database: Database, metric: str, *by: str, within: float | None = None) -> Any:
+    marts = Marts(database, PROJECT, DAY, DAY)
+    return METRICS[metric].series(marts, by, {}, within).to_dict("records")
+
+
+def test_votes_of_users_count_and_neutral_ones_and_reviewers_do_not(database: Database) -> None:
+    cell = BLANK | {"score_name": "thumb", "traces": 100}
+    database.replace_day(
+        "feedback_daily",
+        PROJECT,
+        DAY,
+        pd.DataFrame(
+            [
+                cell | {"source": "API", "n": 50, "positive": 30, "negative": 10},
+                cell | {"source": "ANNOTATION", "n": 50, "positive": 0, "negative": 50},
+            ]
+        ),
+    )
+    (row,) = _series(database, "positive_rate")
+    assert (row["value"], row["n"], row["bad"]) == (0.75, 40, 10)
+    assert row["low"] < 0.75 < row["high"]
+
+
+def test_percentiles_and_slow_shares_come_from_the_histogram(database: Database) -> None:
+    gamma = 1.02
+    cell = BLANK | {"level": "trace", "metric": "latency", "gamma": gamma}
+    database.replace_day(
+        "latency_histogram",
+        PROJECT,
+        DAY,
+        pd.DataFrame(
+            [
+                cell | {"feature": "chat", "bucket": 0, "n": 900},  # about a second
+                cell | {"feature": "chat", "bucket": 117, "n": 100},  # about ten
+            ]
+        ),
+    )
+    (median,) = _series(database, "latency_p50", "feature")
+    assert median["value"] == pytest.approx(1, rel=0.02)
+    assert median["feature"] == "chat"
+    (high,) = _series(database, "latency_p95")
+    assert high["value"] == pytest.approx(10, rel=0.05)
+    assert high["low"] <= high["value"] <= high["high"]
+    (slow,) = _series(database, "latency", within=5.0)
+    assert (slow["value"], slow["bad"]) == (0.1, 100)
+
+
+def test_pass_rates_are_told_by_quality_metric_and_slice(database: Database) -> None:
+    window = {"window_days": 1, "n": 200, "n_human": 0, "low": 0.6, "high": 0.95, "method": ""}
+    database.replace_day(
+        "quality_window",
+        PROJECT,
+        DAY,
+        pd.DataFrame(
+            [
+                window | {"scope": "feature=chat", "metric": "grounded", "estimate": 0.8},
+                window | {"scope": "total", "metric": "grounded", "estimate": 0.9},
+                window | {"scope": "feature=chat", "metric": "old", "window_days": 7},
+            ]
+        ),
+    )
+    (row,) = _series(database, "pass_rate", "feature")
+    assert (row["feature"], row["quality"], row["value"]) == ("chat", "grounded", 0.8)
+    assert (row["low"], row["high"]) == (0.6, 0.95)  # the mart's own interval is the wider one
+
+
+@pytest.mark.parametrize("metric", sorted(METRICS))
+def test_no_metric_needs_data(database: Database, metric: str) -> None:
+    assert _series(database, metric) == []
+    earlier = Marts(database, PROJECT, DAY - timedelta(days=3), DAY)
+    assert METRICS[metric].series(earlier, (), {}, 1.0).empty
