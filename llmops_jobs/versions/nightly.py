@@ -53,7 +53,7 @@ def changes_of(
     changes = change_points.detect(
         marts.series(day),
         relative=RELATIVE,
-        false_discovery_rate=settings.false_discovery_rate,
+        false_discovery_rate=settings.change_point_rate,
         seed=settings.seed,
     )
     known = database.table("change_point", project=project)

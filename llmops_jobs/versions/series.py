@@ -23,7 +23,7 @@ Series = dict[tuple[str, str], tuple[list[date], np.ndarray]]
 # Changes of these are ratios; of the others differences in points.
 RELATIVE = frozenset({"cost_per_request", "input_tokens_per_request", "output_tokens_per_request"})
 _SCOPES = ("model", "feature", "tenant")
-_SMALLEST = 20  # calls a day; a smaller slice has no daily level worth the name
+_SMALLEST = 30  # calls a day; a smaller slice has no daily level worth the name
 
 # Metric of usage_daily -> what is divided by `requests`.
 _PER_REQUEST = {
