@@ -56,7 +56,7 @@ def price_file(last_day: date, enabled: bool = True) -> dict[str, Any]:
     inhouse = MODELS[CODE["qwen3-32b-inhouse"]]
     begins = last_day - timedelta(days=400)
     contract: dict[str, Any] = {
-        "match": {"model": "^claude-haiku-4-5", "provider": "anthropic"},
+        "match": {"model": "^claude-haiku-4-5.*$", "provider": "anthropic"},
         "from": begins,
         "per_million_tokens": _book(CONTRACT_PRICES),
         "note": "contract price",
