@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from llmops_jobs.errors import ConfigError
-from llmops_jobs.store.tables import METADATA, TABLES
+from llmops_jobs.store.tables import TABLES
 
 
 class Database:
@@ -40,7 +40,10 @@ class Database:
 
     def create(self) -> None:
         """Brings an empty or older database to the tables of this version."""
-        METADATA.create_all(self.engine)
+        from llmops_jobs.store import migrate
+
+        if migrate.current(self.engine) != migrate.HEAD:
+            migrate.upgrade(self.engine)
 
     def replace_day(self, table: str, project: str, day: date, rows: pd.DataFrame) -> None:
         """Replaces the rows of one project and day (or `as_of` day) of a table."""

@@ -9,6 +9,8 @@ from llmops_jobs.store.tables import METADATA
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=METADATA,
+    # Our column types are written as the template imports them.
+    user_module_prefix="columns.",
     # SQLite cannot alter a column in place: Alembic then copies the table.
     render_as_batch=True,
     transaction_per_migration=True,
