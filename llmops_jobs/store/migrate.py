@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from llmops_jobs.errors import UserError
 from llmops_jobs.store.tables import METADATA
 
 if TYPE_CHECKING:
@@ -38,7 +39,12 @@ def upgrade(engine: sa.Engine, revision: str = "head") -> None:
     found = current(engine)
     if revision == "head" and found == HEAD:
         return
-    if revision == "head" and found is None and _empty(engine):
+    if revision == "head" and found is None:
+        if not _empty(engine):
+            raise UserError(
+                f"{engine.url.render_as_string()} holds tables that no migration made: name an "
+                "empty database in LLMOPS_DATABASE_URL and run the days again"
+            )
         _create(engine)
         return
     from alembic import command

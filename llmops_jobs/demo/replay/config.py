@@ -42,7 +42,7 @@ def write(home: Path, last_day: date, daily_usd: float, enabled: bool = True) ->
         "ledger": {"price_file": str(prices.resolve())},
         "budgets": budgets(daily_usd),
         # Enough for every scorer to find what is planted, and a demo of minutes.
-        "ingest": {"texts_per_day": 200},
+        "ingest": {"texts_per_day": 120},
         "report": {"title": "Support assistant: quality & cost"},
     }
     _dump(home / "gate.yaml", "What a release of the demo's prompts must keep.", GATE)
