@@ -11,11 +11,12 @@ LOCK   := requirements/dev.txt
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
+# The pins are complete, so pip need not resolve (older ones also stumble over extras and hashes).
 # Installed once; again only when the pins or the project's own metadata change.
 $(STAMP): $(LOCK) pyproject.toml
 	@echo "==> setting up $(VENV) (once; about two minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(LOCK)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

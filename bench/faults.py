@@ -133,10 +133,15 @@ def marts(place: Site) -> dict[str, list[tuple[Any, ...]]]:
             columns = [column for column in table.c if column.name not in left_out]
             with database.engine.connect() as connection:
                 rows = connection.execute(sa.select(*columns)).fetchall()
-            held[table.name] = sorted((tuple(row) for row in rows), key=repr)
+            held[table.name] = sorted((tuple(map(_nine, row)) for row in rows), key=repr)
     finally:
         database.engine.dispose()
     return held
+
+
+def _nine(value: Any) -> Any:
+    """A float to nine digits: two databases add the same numbers in different orders."""
+    return float(f"{value:.9g}") if isinstance(value, float) else value
 
 
 def facts(place: Site) -> dict[str, list[str]]:

@@ -78,7 +78,9 @@ def _assert_same(one: dict[str, list[str]], other: dict[str, list[str]]) -> None
     for name, rows in one.items():
         differing = [pair for pair in zip(rows, other[name], strict=False) if pair[0] != pair[1]]
         assert len(rows) == len(other[name]), f"{name}: {len(rows)} rows, then {len(other[name])}"
-        assert not differing, f"{name}: {len(differing)} rows differ, first {differing[0]}"
+        assert not differing, (
+            f"{name}: {len(differing)} rows differ, first\n{differing[0][0]}\n{differing[0][1]}"
+        )
 
 
 def _reports(home: Path) -> dict[str, str]:

@@ -284,7 +284,7 @@ class Provenance(Part):
     price_book_hashes: list[str]
     partitions: list[date] = Field(description="days of the period, first to last")
     days_with_data: int
-    copied_at: str | None = Field(None, description="when the newest day was last copied")
+    copied_at: str | None = Field(None, description="when the newest day was first copied")
     run_url: str | None = Field(None, description="the partition's page in Dagster")
 
 

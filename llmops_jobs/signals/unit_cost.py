@@ -204,9 +204,10 @@ def _result(
             "unit": unit,
             "n": units,
             "cost_usd": sums["cost_usd"].to_numpy(),
-            "usd_per_unit": cost / units,
-            "low": low,
-            "high": high,
+            # Twelve places: beyond them lies the order in which threads add.
+            "usd_per_unit": np.round(cost / units, 12),
+            "low": np.round(low, 12),
+            "high": np.round(high, 12),
         }
     )
 

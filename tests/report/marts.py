@@ -499,8 +499,9 @@ def _pulls(span: Sequence[date]) -> list[dict[str, Any]]:
         {"day": day, "source": "observations", "rows": 5200, "pages": 6, "bytes": 4_000_000}
         | {"content_hash": "c0ffee", "stale": day == span[-3:][0]}
         | {
+            "first_pulled_at": datetime(day.year, day.month, day.day, 1, 31, tzinfo=UTC),
             "pulled_at": datetime(day.year, day.month, day.day, 1, 31, tzinfo=UTC)
-            + timedelta(days=1)
+            + timedelta(days=1),
         }
         for day in span
     ]

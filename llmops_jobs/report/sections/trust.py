@@ -317,7 +317,8 @@ def decisions(edition: Edition) -> list[Decision]:
 
 
 def copied_at(edition: Edition) -> str | None:
-    """When the last day was last copied: the state of the data that the report shows."""
+    """When the last day was first copied. Not when last: a copy that finds nothing new would
+    change the page."""
     pulls = edition.marts.on("pull", edition.last)
-    times = [at for at in pulls["pulled_at"] if at is not None and not pd.isna(at)]
+    times = [at for at in pulls["first_pulled_at"] if at is not None and not pd.isna(at)]
     return max(times).isoformat(timespec="seconds") if times else None
