@@ -195,7 +195,9 @@ def _result(
     units_2: pd.Series | np.ndarray,
     product: pd.Series,
 ) -> pd.DataFrame:
-    cost = sums["cost_usd"].astype(float).to_numpy()
+    # Nine and twelve places: beyond them lies the order in which threads add.
+    units = np.round(np.asarray(units, dtype=float), 9)
+    cost = np.round(sums["cost_usd"].astype(float).to_numpy(), 9)
     low, high = intervals.ratio(cost, units, sums["n"], sums["cost_2"], units_2, product)
     return pd.DataFrame(
         {
@@ -204,7 +206,6 @@ def _result(
             "unit": unit,
             "n": units,
             "cost_usd": sums["cost_usd"].to_numpy(),
-            # Twelve places: beyond them lies the order in which threads add.
             "usd_per_unit": np.round(cost / units, 12),
             "low": np.round(low, 12),
             "high": np.round(high, 12),
