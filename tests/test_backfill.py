@@ -119,8 +119,9 @@ def test_a_range_in_one_run_a_run_a_day_and_running_it_again_are_the_same(
     assert _reports(whole) == pages
 
     _run(single, langfuse, [(day, day) for day in days])
-    # Another deployment copied at another time, which its pages say.
-    assert _contents(single) == _contents(whole)
+    # Pages of the days before were written when less was known: votes that came later, and how
+    # incidents went on. The last day's say the same.
+    assert _contents(single)[f"{END}.json"] == _contents(whole)[f"{END}.json"]
     other = _tables(single)
     assert len(once.pop("report")) == len(other.pop("report"))
     _assert_same(once, other)
