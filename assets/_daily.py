@@ -1,10 +1,8 @@
 """What every daily asset shares: the partitions, one run for a whole range, the loop over days."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
-from typing import Any, get_type_hints
+from typing import Any
 
 import dagster as dg
 
@@ -31,7 +29,7 @@ def daily_asset(
     metadata = dict(options.pop("metadata", {}))
     if table is not None:
         metadata["dagster/column_schema"] = column_schema(table)
-    asset = dg.asset(
+    return dg.asset(
         group_name=group,
         deps=deps,
         kinds=kinds or {"python"},
@@ -41,17 +39,6 @@ def daily_asset(
         metadata=metadata,
         **options,
     )
-    return lambda function: asset(typed(function))
-
-
-def typed(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function, its annotations no longer text.
-
-    Dagster compares the type of `context` as it is written, which `from __future__ import
-    annotations` turns into a string that it refuses. Asset checks and ops need it too.
-    """
-    function.__annotations__ = get_type_hints(function)
-    return function
 
 
 def each_day(

@@ -4,7 +4,7 @@ from datetime import date
 
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset, typed
+from assets._daily import add_day_metadata, daily_asset
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.resources import DeploymentResource
 
@@ -96,7 +96,6 @@ def forecast_score(context: dg.AssetExecutionContext, deployment: DeploymentReso
     blocking=True,
     description="Every quantile is a number, none is negative, and they do not cross.",
 )
-@typed
 def quantiles_are_sound(
     context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
 ) -> dg.AssetCheckResult:
@@ -112,7 +111,6 @@ def quantiles_are_sound(
     description="The 80 % intervals of the last 30 nights held what they promise; a forecaster "
     "that has lost its calibration fails here.",
 )
-@typed
 def forecast_is_calibrated(
     context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
 ) -> dg.AssetCheckResult:

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset, typed
+from assets._daily import add_day_metadata, daily_asset
 from llmops_jobs import progress
 from llmops_jobs.days import yesterday
 from llmops_jobs.deployment import Deployment
@@ -88,7 +88,6 @@ def reconciliation(context: dg.AssetExecutionContext, deployment: DeploymentReso
     description="Each observation of the day is there once, starts on it, and counts no less than "
     "nothing; days without any are named.",
 )
-@typed
 def observations_are_whole(
     context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
 ) -> dg.AssetCheckResult:
@@ -132,7 +131,6 @@ def written_scores_came_back(
     asset="reconciliation",
     description="The copy equals the source, or the difference is explained.",
 )
-@typed
 def copy_equals_source(
     context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
 ) -> dg.AssetCheckResult:

@@ -4,7 +4,7 @@ from datetime import date
 
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset, each_batch, each_day, typed
+from assets._daily import add_day_metadata, daily_asset, each_batch, each_day
 from llmops_jobs.resources import DeploymentResource
 
 
@@ -75,7 +75,6 @@ def spend_change(context: dg.AssetExecutionContext, deployment: DeploymentResour
 @dg.asset_check(
     asset="costs", blocking=True, description="Every model call of a day has exactly one cost row."
 )
-@typed
 def every_call_has_a_cost(
     context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
 ) -> dg.AssetCheckResult:
@@ -92,7 +91,6 @@ def every_call_has_a_cost(
 @dg.asset_check(
     asset="usage_daily", description="Model calls that nobody can price, with the models named."
 )
-@typed
 def unpriced_spend(
     context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
 ) -> dg.AssetCheckResult:
@@ -115,7 +113,6 @@ def unpriced_spend(
     description="Where the source's cost differs from ours by more than 1 % of spend, the cause "
     "is known.",
 )
-@typed
 def differences_are_explained(
     context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
 ) -> dg.AssetCheckResult:
@@ -133,7 +130,6 @@ def differences_are_explained(
 @dg.asset_check(
     asset="spend_change", description="The factors of every change of spend sum to it to the cent."
 )
-@typed
 def changes_add_up(
     context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
 ) -> dg.AssetCheckResult:

@@ -4,7 +4,7 @@ from datetime import date
 
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset, each_day, typed
+from assets._daily import add_day_metadata, daily_asset, each_day
 from llmops_jobs.resources import DeploymentResource
 
 
@@ -89,7 +89,6 @@ def drift(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> 
 
 
 @dg.asset_check(asset="score", description="No scorer broke on the calls of the run.")
-@typed
 def scorers_did_not_break(
     context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
 ) -> dg.AssetCheckResult:

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset, each_batch, typed
+from assets._daily import add_day_metadata, daily_asset, each_batch
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.resources import DeploymentResource
 
@@ -108,7 +108,6 @@ def _check(
 @dg.asset_check(
     asset="outcomes", blocking=True, description="Every model call of a day has one outcome."
 )
-@typed
 def every_call_has_an_outcome(
     context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
 ) -> dg.AssetCheckResult:
@@ -121,7 +120,6 @@ def every_call_has_an_outcome(
     asset="latency_daily",
     description="Percentiles and histograms hold every call that has a latency, once.",
 )
-@typed
 def every_latency_is_measured(
     context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
 ) -> dg.AssetCheckResult:
@@ -133,7 +131,6 @@ def every_latency_is_measured(
 @dg.asset_check(
     asset="error_daily", description="Every call, attempt and error of the lake is counted once."
 )
-@typed
 def every_call_is_counted(
     context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
 ) -> dg.AssetCheckResult:
@@ -143,7 +140,6 @@ def every_call_is_counted(
 
 
 @dg.asset_check(asset="feedback_daily", description="No cell has more votes than it can have.")
-@typed
 def votes_add_up(
     context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
 ) -> dg.AssetCheckResult:
