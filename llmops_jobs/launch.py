@@ -47,17 +47,24 @@ def open_instance(home: Path | None = None) -> dg.DagsterInstance:
     An explicit `home` wins over ./dagster.yaml, so that a trial elsewhere leaves no trace here.
     """
     import dagster as dg
+    from filelock import FileLock
 
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
     if home is None and os.environ.get("DAGSTER_HOME"):
-        return dg.DagsterInstance.get()
-    if home is None and Path("dagster.yaml").exists():
-        return dg.DagsterInstance.from_config(str(Path.cwd()))
-    folder = (home or Path(os.environ.get("LLMOPS_HOME", ".llmops"))).resolve() / "dagster"
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "dagster.yaml").exists():
-        (folder / "dagster.yaml").write_text(_OWN_INSTANCE, encoding="utf-8")
-    return dg.DagsterInstance.from_config(str(folder))
+        folder = state = Path(os.environ["DAGSTER_HOME"]).expanduser().resolve()
+    elif home is None and Path("dagster.yaml").exists():
+        folder, state = Path.cwd(), Path.cwd() / ".dagster"
+    else:
+        folder = (home or Path(os.environ.get("LLMOPS_HOME", ".llmops"))).resolve() / "dagster"
+        state = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "dagster.yaml").exists():
+            (folder / "dagster.yaml").write_text(_OWN_INSTANCE, encoding="utf-8")
+    state.mkdir(parents=True, exist_ok=True)
+    # Dagster stamps a new SQLite store without a lock: two first commands at once would stamp it
+    # twice, and it could never be opened again.
+    with FileLock(state / "instance.lock"):
+        return dg.DagsterInstance.from_config(str(folder))
 
 
 def materialize(

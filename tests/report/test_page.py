@@ -176,8 +176,8 @@ def test_unusual_data_gives_a_sensible_page(
             assert visit.faults == []
 
 
-def test_the_index_is_searched_as_one_types(browser: Any, filled: Database, tmp_path: Path) -> None:
-    list(publish(filled, ReportSettings(), Site(str(tmp_path)), [PROJECT], LAST, LAST))
+def test_the_index_is_searched_as_one_types(browser: Any, own: Database, tmp_path: Path) -> None:
+    list(publish(own, ReportSettings(), Site(str(tmp_path)), [PROJECT], LAST, LAST))
     with Visit(browser, tmp_path / "index.html") as visit:
         rows = visit.page.locator("tbody tr:visible")
         assert rows.count() >= 3

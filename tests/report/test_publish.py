@@ -30,10 +30,10 @@ def _publish(database: Database, folder: Path, first: date, last: date, **settin
 
 
 def test_every_day_and_the_weeks_and_months_it_touches_are_written(
-    filled: Database, tmp_path: Path
+    own: Database, tmp_path: Path
 ) -> None:
-    _publish(filled, tmp_path, date(2026, 3, 1), date(2026, 3, 3))
-    names = {name for name in _files(tmp_path) if name.endswith(".html")}
+    _publish(own, tmp_path / "site", date(2026, 3, 1), date(2026, 3, 3))
+    names = {name for name in _files(tmp_path / "site") if name.endswith(".html")}
     assert names == {
         "index.html",
         "latest.html",
@@ -83,9 +83,9 @@ def test_old_day_reports_are_removed_when_a_retention_is_set(own: Database, tmp_
 
 
 def test_latest_is_the_newest_day_and_its_links_lead_into_the_site(
-    filled: Database, tmp_path: Path
+    own: Database, tmp_path: Path
 ) -> None:
-    _publish(filled, tmp_path, LAST - timedelta(days=1), LAST)
+    _publish(own, tmp_path, LAST - timedelta(days=1), LAST)
     latest = json.loads((tmp_path / "latest.json").read_text())
     assert latest["period"]["last"] == str(LAST)
     page = (tmp_path / "latest.html").read_text()
