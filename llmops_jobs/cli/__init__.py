@@ -63,9 +63,12 @@ def main(arguments: list[str] | None = None) -> Any:
         code = llmops.main(arguments, prog_name="llmops", standalone_mode=False)
     except click.exceptions.Exit as stop:
         code = stop.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:  # `llmops alerts`: its help, no complaint
+        click.echo(error.format_message())
+        code = USAGE_EXIT
     except click.UsageError as error:
         hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
-        click.echo(f"llmops: {error.format_message()}{hint}", err=True)
+        click.echo(f"llmops: {error.format_message().rstrip(".")}{hint}", err=True)
         code = USAGE_EXIT
     except click.Abort:
         click.echo("llmops: stopped", err=True)
