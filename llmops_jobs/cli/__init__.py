@@ -68,7 +68,8 @@ def main(arguments: list[str] | None = None) -> Any:
         code = USAGE_EXIT
     except click.UsageError as error:
         hint = f" (see {error.ctx.command_path} --help)" if error.ctx else ""
-        click.echo(f"llmops: {error.format_message().rstrip(".")}{hint}", err=True)
+        text = error.format_message().rstrip(".")
+        click.echo(f"llmops: {text}{hint}", err=True)
         code = USAGE_EXIT
     except click.Abort:
         click.echo("llmops: stopped", err=True)
