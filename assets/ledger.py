@@ -63,12 +63,10 @@ def cost_audit(context: dg.AssetExecutionContext, deployment: DeploymentResource
     "tokens per request, cache and price, in parts that sum to the change exactly.",
 )
 def spend_change(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
-    from llmops_jobs.ledger.change import SpendHistory
     from llmops_jobs.ledger.daily import explain_days
 
-    history = SpendHistory(deployment.open().database)
     for home, project, days in each_batch(context, deployment):
-        for day, told in explain_days(home, history, project, days):
+        for day, told in explain_days(home, project, days):
             add_day_metadata(context, day, told)
 
 

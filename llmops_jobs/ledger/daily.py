@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from llmops_jobs.deployment import Deployment
-    from llmops_jobs.ledger.change import SpendHistory
 
 _LARGE_DAY = 250_000  # model calls
 
@@ -125,16 +124,17 @@ def audit_day(home: Deployment, project: str, day: date) -> dict[str, Any]:
 
 
 def explain_days(
-    home: Deployment, history: SpendHistory, project: str, days: Sequence[date]
+    home: Deployment, project: str, days: Sequence[date]
 ) -> Iterator[tuple[date, dict[str, Any]]]:
     """Fills `attempt_daily` and `spend_change` for days, each as of itself."""
     from llmops_jobs.ledger.change import explain
     from llmops_jobs.ledger.marts import attempts
 
     grouped = attempts(home.engine, home.lake, project, days)
-    for day in days:
-        home.database.replace_day("attempt_daily", project, day, grouped[grouped["day"] == day])
-        rows = explain(history, project, day, home.settings.ledger.change_scopes)
+    for day, rows in by_day(grouped, days):
+        home.database.replace_day("attempt_daily", project, day, rows)
+    changes = explain(home.database, project, days, home.settings.ledger.change_scopes)
+    for day, rows in by_day(changes, days):
         home.database.replace_day("spend_change", project, day, rows)
         total = rows[(rows["scope"] == "total") & (rows["period"] == "day")]
         effects = zip(total["factor"], total["effect_usd"], strict=True)
@@ -143,3 +143,10 @@ def explain_days(
             {"dagster/row_count": len(rows)}
             | {f"{factor}_usd": float(effect) for factor, effect in effects},
         )
+
+
+def by_day(rows: pd.DataFrame, days: Sequence[date]) -> Iterator[tuple[date, pd.DataFrame]]:
+    """Each day with its rows."""
+    parts = dict(list(rows.groupby("day")))
+    for day in days:
+        yield day, parts.get(day, rows.iloc[:0])

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmops_jobs.ledger.change import FACTORS, SpendHistory, explain
+from llmops_jobs.ledger.change import explain
+from llmops_jobs.ledger.factors import FACTORS
 from llmops_jobs.ledger.lmdi import effects, to_the_nano
 from llmops_jobs.store import Database
 from tests.facts import DAY, PROJECT
@@ -49,7 +50,7 @@ def use(
 
 
 def changes(database: Database, scope: str = "total", period: str = "day") -> dict[str, Decimal]:
-    rows = explain(SpendHistory(database), PROJECT, TODAY, 100)
+    rows = explain(database, PROJECT, [TODAY], 100)
     rows = rows[(rows["scope"] == scope) & (rows["period"] == period)]
     assert sum(rows["effect_usd"]) == rows["after_usd"].iloc[0] - rows["before_usd"].iloc[0]
     return dict(zip(rows["factor"], rows["effect_usd"], strict=True))
@@ -154,8 +155,8 @@ def test_a_week_is_compared_with_the_week_before(database: Database) -> None:
 def test_a_week_that_the_ledger_does_not_reach_is_left_out(database: Database) -> None:
     use(database, DAY, MILLION)
     use(database, TODAY, MILLION)
-    assert set(explain(SpendHistory(database), PROJECT, TODAY, 100)["period"]) == {"day"}
-    assert explain(SpendHistory(database), PROJECT, DAY, 100).empty
+    assert set(explain(database, PROJECT, [TODAY], 100)["period"]) == {"day"}
+    assert explain(database, PROJECT, [DAY], 100).empty
 
 
 _CELLS = 4
