@@ -48,10 +48,11 @@ def usage_daily(context: dg.AssetExecutionContext, deployment: DeploymentResourc
     "every difference with its cause.",
 )
 def cost_audit(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
-    from llmops_jobs.ledger.daily import audit_day
+    from llmops_jobs.ledger.daily import audit_days
 
-    for home, project, day in each_day(context, deployment):
-        add_day_metadata(context, day, audit_day(home, project, day))
+    for home, project, days in each_batch(context, deployment):
+        for day, told in audit_days(home, project, days):
+            add_day_metadata(context, day, told)
 
 
 @daily_asset(

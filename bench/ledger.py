@@ -25,7 +25,7 @@ from llmops_jobs.config import Settings
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.lake import schema
 from llmops_jobs.ledger.book import load_book
-from llmops_jobs.ledger.daily import aggregate_days, audit_day, price_day, price_days
+from llmops_jobs.ledger.daily import aggregate_days, audit_days, price_day, price_days
 from llmops_jobs.ledger.pricing import COLUMNS
 
 PROJECT = "bench"
@@ -52,7 +52,7 @@ def run() -> None:
         marts = best(lambda: list(aggregate_days(home, PROJECT, [DAY])))
         rival = best(lambda: hand_written(home))
         print(f"   marts: {marts:.2f} s ({marts / rival:.2f} of the query's {rival:.2f} s)")
-        audit = best(lambda: audit_day(home, PROJECT, DAY), times=1)
+        audit = best(lambda: list(audit_days(home, PROJECT, [DAY])), times=1)
         print(f"   audit: {audit:.2f} s ({audit / rival:.2f} of the query)")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
         print(f"   peak memory of all that {peak:.2f} GiB")

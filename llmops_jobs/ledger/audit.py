@@ -21,11 +21,11 @@ from llmops_jobs.ledger.mistakes import Bools, Floats, floats, mistakes, true
 from llmops_jobs.ledger.pricing import COLUMNS, model_calls, with_costs
 
 #: Columns of `observations` that the audit reads.
-READ: Final = (*COLUMNS, "cost_details")
+READ: Final = ("day", *COLUMNS, "cost_details")
 
 #: Columns of `costs` that it reads.
 READ_COSTS: Final = (
-    *("trace_id", "observation_id", "cost_usd", "price_status", "issue"),
+    *("day", "trace_id", "observation_id", "cost_usd", "price_status", "issue"),
     *("input_usd", "cache_read_usd", "cache_write_usd", "other_usd"),
 )
 
@@ -53,25 +53,29 @@ CAUSES: Final[dict[str, str]] = {
 def audit(
     book: PriceBook, observations: pa.Table, costs: pa.Table, tolerance: float
 ) -> pd.DataFrame:
-    """One row per model and cause: `requests, cost_usd, reported_cost_usd, difference_usd`.
+    """One row per day, model and cause: `requests, cost_usd, reported_cost_usd, difference_usd`.
 
-    The differences of a day sum to our spend minus the source's.
+    The differences of a day sum to our spend minus the source's. `costs` may lack the day where
+    all rows are of one.
     """
     names = list(CAUSES)
-    calls = with_costs(model_calls(observations.select(READ)), costs.select(READ_COSTS))
+    read = [name for name in READ_COSTS if name != "day" or name in costs.column_names]
+    calls = with_costs(model_calls(observations.select(READ)), costs.select(read))
     cause = np.full(calls.num_rows, -1, dtype=np.int8)
     for name, holds in _judged(book, calls, tolerance):
         cause[(cause < 0) & holds] = names.index(name)
-    others = observations.select(["model", "reported_cost_usd", "is_model_call"]).filter(
+    keys = ["day", "model", "cause"]
+    others = observations.select(["day", "model", "reported_cost_usd", "is_model_call"]).filter(
         ~pc.field("is_model_call") & (pc.field("reported_cost_usd") > _NOTHING)
     )
     labelled = pa.concat_tables(
         [
-            calls.select(["model", "cost_usd", "reported_cost_usd"]).append_column(
+            calls.select(["day", "model", "cost_usd", "reported_cost_usd"]).append_column(
                 "cause", pa.DictionaryArray.from_arrays(pa.array(cause), names).cast(pa.string())
             ),
             pa.table(
                 {
+                    "day": others["day"],
                     "model": others["model"],
                     "cost_usd": pa.nulls(others.num_rows, USD),
                     "reported_cost_usd": others["reported_cost_usd"],
@@ -80,10 +84,10 @@ def audit(
             ),
         ]
     )
-    sums = labelled.group_by(["model", "cause"]).aggregate(
+    sums = labelled.group_by(keys).aggregate(
         [("model", "count"), ("cost_usd", "sum"), ("reported_cost_usd", "sum")]
     )
-    rows = sums.sort_by([("model", "ascending"), ("cause", "ascending")]).to_pandas()
+    rows = sums.sort_by([(key, "ascending") for key in keys]).to_pandas()
     rows = rows.rename(
         columns={
             "model_count": "requests",
@@ -134,26 +138,23 @@ def _judged(
         full[rows] = amount(calls.take(pa.array(rows)))
         yield name, near(full)
         rows = rows[~near(full)[rows]]
-    yield "fixed_share", _same_multiple(calls["model"], ours, theirs, rows)
+    yield "fixed_share", _same_multiple(calls, ours, theirs, rows)
     issue = calls["issue"]
     yield "overlapping_buckets", true(pc.equal(issue, "overlapping_tokens"))
     yield "incomplete_tokens", true(pc.equal(issue, "incomplete_tokens"))
     yield "other_price", True
 
 
-def _same_multiple(models: pa.ChunkedArray, ours: Floats, theirs: Floats, rows: Any) -> Bools:
-    """Calls whose ratio to ours is one that a fifth of their model's differing calls share."""
+def _same_multiple(calls: pa.Table, ours: Floats, theirs: Floats, rows: Any) -> Bools:
+    """Calls whose ratio to ours is one that a fifth of the differing calls of their day and model
+    share."""
     holds = np.zeros(len(ours), dtype=bool)
     rows = rows[(ours[rows] > 0) & (theirs[rows] > 0)]
     if not len(rows):
         return holds
-    frame = pd.DataFrame(
-        {
-            "model": models.take(pa.array(rows)).to_pandas(),
-            "ratio": np.round(theirs[rows] / ours[rows], 3),
-        }
-    )
-    alike = frame.groupby(["model", "ratio"])["ratio"].transform("size")
-    all_of_model = frame.groupby("model")["ratio"].transform("size")
+    frame = calls.select(["day", "model"]).take(pa.array(rows)).to_pandas()
+    frame["ratio"] = np.round(theirs[rows] / ours[rows], 3)
+    alike = frame.groupby(["day", "model", "ratio"])["ratio"].transform("size")
+    all_of_model = frame.groupby(["day", "model"])["ratio"].transform("size")
     holds[rows] = ((alike >= _ALIKE) & (alike >= all_of_model / 5)).to_numpy()
     return holds

@@ -84,21 +84,22 @@ def _decomposed(
     values, name = np.unique(names.to_numpy(object).astype(str), return_inverse=True)
     name_of = np.zeros(size, dtype=np.int64)
     name_of[code] = name
-    sides = []
-    for side in spend.before_and_after(days, length):
-        sums = np.zeros((*side.shape[:2], size), dtype=np.int64)
-        np.add.at(sums, (slice(None), slice(None), code), side)
-        sides.append(sums)
+    order = np.argsort(code, kind="stable")
+    starts = np.searchsorted(code[order], np.arange(size))
+    sides = [
+        np.add.reduceat(side[:, :, order], starts, axis=2) if size else side
+        for side in spend.before_and_after(days, length)
+    ]
     day, key = np.nonzero((sides[0] != 0).any(axis=0) | (sides[1] != 0).any(axis=0))
     scope, scopes = day * len(values) + name_of[key], len(days) * len(values)
     old, new = (
         Cells(dict(zip(_MEASURES, side[:, day, key], strict=True)), scope, scopes) for side in sides
     )
-    spent = [_sums(side.counts["cost_usd"], scope, scopes) for side in (old, new)]
+    was, is_now = (_sums(side.counts["cost_usd"], scope, scopes) for side in (old, new))
     effects = by_factor(old, new)
     rows = []
-    for place in _largest(*spent, len(values), limit if dimension else 1):
-        before, after = (Decimal(int(side[place])).scaleb(-9) for side in spent)
+    for place in _largest(was, is_now, len(values), limit if dimension else 1):
+        before, after = (Decimal(int(side[place])).scaleb(-9) for side in (was, is_now))
         told = f"{dimension}={values[place % len(values)]}" if dimension else "total"
         parts = {factor: effects[factor][place] for factor in FACTORS}
         for factor, effect in to_the_nano(parts, after - before, FACTORS).items():

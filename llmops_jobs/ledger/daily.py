@@ -92,35 +92,50 @@ def _told_of(usage: pd.DataFrame, issues: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def audit_day(home: Deployment, project: str, day: date) -> dict[str, Any]:
-    """Fills `cost_audit`, and `bill_audit` from the bills that are configured, for a day."""
-    import pandas as pd
-
+def audit_days(
+    home: Deployment, project: str, days: Sequence[date]
+) -> Iterator[tuple[date, dict[str, Any]]]:
+    """Fills `cost_audit`, and `bill_audit` from the bills that are configured, for days."""
     from llmops_jobs.ledger.audit import READ, READ_COSTS, audit
-    from llmops_jobs.ledger.bill import compare, read_bill
-    from llmops_jobs.store.tables import TABLES
 
     settings = home.settings.ledger
-    calls = home.lake.read_day("observations", project, day, READ)
-    costs = home.lake.read_day("costs", project, day, READ_COSTS)
-    rows = audit(load_book(settings), calls, costs, settings.tolerance)
-    home.database.replace_day("cost_audit", project, day, rows)
-    differing = rows[~rows["cause"].isin(["agreed", "missing_price_here"])]
-    told: dict[str, Any] = {
-        "dagster/row_count": len(rows),
-        "difference_usd": float(sum(rows["difference_usd"], Decimal(0))),
-        "differing_requests": int(differing["requests"].sum()),
-    }
+    calls = home.lake.read_days("observations", project, days, READ)
+    costs = home.lake.read_days("costs", project, days, READ_COSTS)
+    found = audit(load_book(settings), calls, costs, settings.tolerance)
+    for day, rows in by_day(found, days):
+        home.database.replace_day("cost_audit", project, day, rows)
+        differing = rows[~rows["cause"].isin(["agreed", "missing_price_here"])]
+        yield (
+            day,
+            {
+                "dagster/row_count": len(rows),
+                "difference_usd": float(sum(rows["difference_usd"], Decimal(0))),
+                "differing_requests": int(differing["requests"].sum()),
+                **_compare_bills(home, project, day),
+            },
+        )
+
+
+def _compare_bills(home: Deployment, project: str, day: date) -> dict[str, Any]:
+    """Fills `bill_audit` for a day, and tells what was billed."""
+    import pandas as pd
+
+    from llmops_jobs.ledger.bill import compare, read_bill
+
+    settings = home.settings.ledger
+    if not settings.bills:
+        home.database.replace_day("bill_audit", project, day, pd.DataFrame())
+        return {}
     usage = home.database.table("usage_daily", project, day, day)
     bills = [read_bill(bill) for bill in settings.bills]
-    lines = [compare(bill, usage, day, settings.tolerance) for bill in bills]
-    compared = pd.concat(lines) if lines else pd.DataFrame(columns=TABLES["bill_audit"].c.keys())
+    compared = pd.concat([compare(bill, usage, day, settings.tolerance) for bill in bills])
     home.database.replace_day("bill_audit", project, day, compared)
-    if len(compared):
-        billed = compared["billed_usd"].dropna()
-        told["billed_usd"] = float(sum(billed, Decimal(0)))
-        told["unread_bill_lines"] = sum(bill.unread for bill in bills)
-    return told
+    if compared.empty:
+        return {}
+    return {
+        "billed_usd": float(sum(compared["billed_usd"].dropna(), Decimal(0))),
+        "unread_bill_lines": sum(bill.unread for bill in bills),
+    }
 
 
 def explain_days(

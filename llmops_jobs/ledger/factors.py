@@ -52,7 +52,9 @@ class Cells:
         return self.summed(self.counts[name])[self.scope]
 
     def summed(self, values: npt.ArrayLike) -> Floats:
-        return np.bincount(self.scope, np.asarray(values, dtype=float), self.scopes)
+        sums: Floats = np.zeros(self.scopes)
+        np.add.at(sums, self.scope, np.asarray(values, dtype=float))
+        return sums
 
 
 def by_factor(before: Cells, after: Cells) -> dict[str, Floats]:

@@ -62,7 +62,7 @@ def with_costs(calls: pa.Table, costs: pa.Table) -> pa.Table:
     `costs` is written in the order of the calls it was made from: where that order was kept, no
     join is needed.
     """
-    keys = ["trace_id", "observation_id"]
+    keys = [key for key in ("day", "trace_id", "observation_id") if key in costs.column_names]
     if calls.num_rows == costs.num_rows and all(
         calls[key].combine_chunks().equals(costs[key].combine_chunks()) for key in keys
     ):
