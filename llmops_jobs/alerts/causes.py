@@ -10,7 +10,8 @@ related slices are one (more tokens and the dearer calls that follow).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING
@@ -54,15 +55,20 @@ class Cause:
 
 
 class Overlap:
-    """How much of one slice's mass lies in another, from one day's cells of usage_daily."""
+    """How much of one slice's mass lies in another, from one day's cells of usage_daily, which are
+    read when they are first needed."""
 
-    def __init__(self, cells: pd.DataFrame) -> None:
-        self._cells = cells
+    def __init__(self, cells: Callable[[], pd.DataFrame]) -> None:
+        self._read = cells
         self._masks: dict[tuple[tuple[str, str], ...], np.ndarray] = {}
 
     @classmethod
     def of_day(cls, marts: Marts, day: date) -> Overlap:
-        return cls(marts.cells(day))
+        return cls(lambda: marts.cells(day))
+
+    @functools.cached_property
+    def _cells(self) -> pd.DataFrame:
+        return self._read()
 
     def share(self, inner: dict[str, str], outer: dict[str, str], mass: str) -> float:
         """Share of `inner`'s mass that lies in `outer`; 1 for a slice within it."""

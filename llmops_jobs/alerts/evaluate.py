@@ -87,7 +87,7 @@ def evaluate_days(
     evidence = Evidence(marts, lake, web_address(base_url))
     quiet = silences.active(database, now)
     for night in nights(marts, settings):
-        overlap = Overlap.of_day(marts, night.day) if _several(night) else Overlap(marts.no_cells)
+        overlap = Overlap.of_day(marts, night.day)
         with database.engine.connect() as connection:
             begun = record.begun(connection, project)
         found = causes(night.findings, overlap, night.day, begun)
@@ -131,10 +131,6 @@ def evaluate_days(
 def same_trouble(overlap: Overlap, one: Finding, other: Finding) -> bool:
     """Whether a new finding belongs to what an incident is about, of whatever topic."""
     return not {one.topic, other.topic} & set(ALONE) and alike(one, other, overlap)
-
-
-def _several(night: Night) -> bool:
-    return any(finding.firing for finding in night.findings)
 
 
 def evaluate_day(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -40,7 +41,7 @@ class Finding:
     clear_days: int = 1
     cooldown_days: int = 0
 
-    @property
+    @functools.cached_property
     def fingerprint(self) -> str:
         """Identity of the incident: the rule and its slice, never values or wording."""
         key = json.dumps([self.rule, sorted(self.labels.items())], separators=(",", ":"))

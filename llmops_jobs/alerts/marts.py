@@ -115,12 +115,6 @@ class Marts:
         )
         return self._once(("cells", day), query)
 
-    @property
-    def no_cells(self) -> pd.DataFrame:
-        import pandas as pd
-
-        return pd.DataFrame()
-
     def started(self, table: str) -> date | None:
         """The first day that a table has for the project, however long ago."""
         target = TABLES[table]
@@ -132,23 +126,25 @@ class Marts:
 
     def first_answer(self, asked: str, model: str | None = None) -> date | None:
         """First day on which a model was asked for (and answered by `model`)."""
-        target = TABLES["version_seen"]
-        query = (
-            sa.select(
-                target.c.request_model,
-                target.c.model,
-                sa.func.min(target.c.first_seen).label("first"),
+        key = ("first answers",)
+        if key not in self._kept:
+            target = TABLES["version_seen"]
+            query = (
+                sa.select(
+                    target.c.request_model,
+                    target.c.model,
+                    sa.func.min(target.c.first_seen).label("first"),
+                )
+                .where(target.c.project_id == self.project)
+                .group_by(target.c.request_model, target.c.model)
             )
-            .where(target.c.project_id == self.project)
-            .group_by(target.c.request_model, target.c.model)
-        )
-        seen = self._once(("answers",), query)
-        days = [
-            row.first
-            for row in seen.itertuples()
-            if row.request_model == asked and (model is None or row.model == model)
-        ]
-        return min(days, default=None)
+            firsts: dict[tuple[str, str | None], date] = {}
+            for row in _frame(self.database, query).itertuples():
+                for pair in ((row.request_model, row.model), (row.request_model, None)):
+                    firsts[pair] = min(firsts.get(pair, row.first), row.first)
+            self._kept[key] = firsts
+        found: date | None = self._kept[key].get((asked, model))
+        return found
 
     def _once(self, key: tuple[Any, ...], query: sa.Select[Any]) -> pd.DataFrame:
         if key not in self._kept:
