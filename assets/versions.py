@@ -38,13 +38,14 @@ def version_seen(context: dg.AssetExecutionContext, deployment: DeploymentResour
 def version_comparison(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
     from llmops_jobs.versions.compare import WINDOW, compare
     from llmops_jobs.versions.nightly import propose_rollbacks
-    from llmops_jobs.versions.traffic import Traffic, votes, with_feedback
+    from llmops_jobs.versions.traffic import Traffic
 
     traffic: dict[str, Traffic] = {}
     for home, project, day in each_day(context, deployment):
-        seen = traffic.setdefault(project, Traffic(home, project)).window(day, WINDOW)
-        seen = with_feedback(seen, votes(home.lake, project, day, WINDOW))
-        rows = compare(seen, day, home.settings.versions.false_discovery_rate)
+        if project not in traffic:
+            traffic[project] = Traffic(home, project, last_day(context))
+        seen = traffic[project]
+        rows = compare(seen.window(day, WINDOW), day, home.settings.versions, seen.models)
         home.database.replace_day("version_comparison", project, day, rows)
         propose_rollbacks(home.database, project, day, rows)
         worse = int((rows["verdict"] == "worse").sum()) if len(rows) else 0

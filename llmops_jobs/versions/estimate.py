@@ -8,13 +8,10 @@ resemble each other: the variance adds up influence by user (cluster-robust), no
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 _SMALLEST_CELL = 5  # calls of each version in a stratum
 
@@ -42,63 +39,107 @@ class Arms:
     cluster: np.ndarray
 
     @classmethod
-    def of(cls, calls: pd.DataFrame) -> Arms:
-        """From columns arm, stratum and cluster."""
-        codes = (np.asarray(calls[name].factorize()[0]) for name in ("stratum", "cluster"))
-        return cls(calls["arm"].to_numpy(), *codes)
+    def of(cls, arm: np.ndarray, stratum: np.ndarray, cluster: np.ndarray) -> Arms:
+        """From any values that are equal within a group."""
+        import pandas as pd
 
-    def take(self, kept: np.ndarray) -> Arms:
-        return Arms(self.arm[kept], self.stratum[kept], self.cluster[kept])
+        return cls(np.asarray(arm), pd.factorize(stratum)[0], pd.factorize(cluster)[0])
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Parts of the calls of two versions, each made of whole strata; no stratum is in two.
+
+    A user's calls within a slice add up, so every call has the number of its (slice, user).
+    """
+
+    names: tuple[str, ...]
+    of_stratum: np.ndarray  # number of its slice; len(names) for a stratum in none
+    unit: np.ndarray  # of a call
+    of_unit: np.ndarray  # the slice of each unit
+
+    @classmethod
+    def of(cls, arms: Arms, names: tuple[str, ...], of_stratum: np.ndarray) -> Slices:
+        import pandas as pd
+
+        of_call = of_stratum[arms.stratum].astype(np.int64)
+        clusters = int(arms.cluster.max(initial=0)) + 1
+        unit, pairs = pd.factorize(of_call * clusters + arms.cluster)
+        return cls(names, of_stratum, unit, np.asarray(pairs) // clusters)
+
+    @classmethod
+    def whole(cls, arms: Arms) -> Slices:
+        """The one slice that holds everything."""
+        strata = int(arms.stratum.max(initial=-1)) + 1
+        return cls.of(arms, ("total",), np.zeros(strata, dtype=np.int64))
 
 
 def difference(
     arms: Arms, value: np.ndarray, weight: np.ndarray | None = None
 ) -> Difference | None:
+    """`differences` of all calls."""
+    return next(differences(arms, value, [Slices.whole(arms)], weight), ("", None))[1]
+
+
+def differences(
+    arms: Arms, value: np.ndarray, parts: Sequence[Slices], weight: np.ndarray | None = None
+) -> Iterator[tuple[str, Difference]]:
     """Candidate minus baseline of the mean of `value`, one number per call, NaN where unknown.
 
-    `weight` is the inverse inclusion probability where the value is known of a sample only. None
-    when no stratum was seen by both versions.
+    Yields a slice's name and its difference, for slices of which both versions saw a stratum.
+    `weight` is the inverse inclusion probability where the value is known of a sample only.
     """
     known = np.flatnonzero(np.isfinite(value))
     if not len(known):
-        return None
-    arms = arms.take(known)
-    cells = np.bincount(arms.stratum * 2 + arms.arm, minlength=2 * (arms.stratum.max() + 1))
-    shared = np.all(cells.reshape(-1, 2) >= _SMALLEST_CELL, axis=1)
-    compared = np.flatnonzero(shared[arms.stratum])
-    if not len(compared):
-        return None
-    rows = known[compared]
-    return _stratified(
-        arms.take(compared),
-        value[rows],
-        np.ones(len(rows)) if weight is None else weight[rows],
-        overlap=len(rows) / len(known),
-    )
-
-
-def _stratified(arms: Arms, x: np.ndarray, w: np.ndarray, *, overlap: float) -> Difference:
-    cell = arms.stratum * 2 + arms.arm
-    strata = arms.stratum.max() + 1
+        return
+    strata = int(arms.stratum.max()) + 1
+    cell = arms.stratum[known] * 2 + arms.arm[known]
+    n = np.bincount(cell, minlength=2 * strata).reshape(-1, 2)
+    shared = np.all(n >= _SMALLEST_CELL, axis=1)
+    inside = shared[arms.stratum[known]]
+    rows, cell = known[inside], cell[inside]
+    if not len(rows):
+        return
+    x = value[rows]
+    w = np.ones(len(rows)) if weight is None else weight[rows]
     total = np.bincount(cell, w, 2 * strata)
-    # Strata that were left out have no weight: their means are never used.
     mean = np.bincount(cell, w * x, 2 * strata) / np.where(total > 0, total, 1)
-    share = np.bincount(arms.stratum, w, strata) / w.sum()
-    baseline, candidate = float(share @ mean[0::2]), float(share @ mean[1::2])
-    influence = share[arms.stratum] * w / total[cell] * (x - mean[cell])
+    pooled = total[0::2] + total[1::2]  # a stratum's weight; strata left out have none
     # One user may be in both arms: the signed sum over the user keeps that covariance.
-    signed = np.where(arms.arm == 1, influence, -influence)
-    by_cluster = np.bincount(arms.cluster, signed)
-    clusters = int((np.bincount(arms.cluster) > 0).sum())
-    correction = clusters / max(clusters - 1, 1)
-    n_candidate = int(arms.arm.sum())
-    return Difference(
-        n_baseline=len(x) - n_candidate,
-        n_candidate=n_candidate,
-        baseline=baseline,
-        candidate=candidate,
-        difference=candidate - baseline,
-        standard_error=float(np.sqrt(correction * (by_cluster**2).sum())),
-        units=clusters,
-        overlap=overlap,
-    )
+    sign = np.where(arms.arm[rows] == 1, 1.0, -1.0)
+    scale = np.repeat(pooled, 2) / np.where(total > 0, total, 1)
+    influence = sign * scale[cell] * w * (x - mean[cell])
+    of_arm = n * shared[:, None]
+    for part in parts:
+        size = len(part.names) + 1  # the last one holds what is in no slice
+
+        def sums(of_strata: np.ndarray, part: Slices = part, size: int = size) -> np.ndarray:
+            return np.bincount(part.of_stratum, of_strata, size)
+
+        share = sums(pooled)
+        units = len(part.of_unit)
+        by_unit = np.bincount(part.unit[rows], influence, units)
+        seen = np.bincount(part.unit[rows], minlength=units) > 0
+        clusters = np.bincount(part.of_unit[seen], minlength=size)
+        squares = np.bincount(part.of_unit, by_unit**2, size)
+        sides = [sums(pooled * mean[arm::2]) for arm in (0, 1)]
+        calls = [sums(of_arm[:, arm]) for arm in (0, 1)]
+        all_calls = sums(n.sum(axis=1))
+        for slot, name in enumerate(part.names):
+            if share[slot] <= 0:
+                continue
+            correction = clusters[slot] / max(clusters[slot] - 1, 1)
+            baseline, candidate = (float(side[slot] / share[slot]) for side in sides)
+            yield (
+                name,
+                Difference(
+                    n_baseline=int(calls[0][slot]),
+                    n_candidate=int(calls[1][slot]),
+                    baseline=baseline,
+                    candidate=candidate,
+                    difference=candidate - baseline,
+                    standard_error=float(np.sqrt(correction * squares[slot]) / share[slot]),
+                    units=int(clusters[slot]),
+                    overlap=float((calls[0][slot] + calls[1][slot]) / all_calls[slot]),
+                ),
+            )

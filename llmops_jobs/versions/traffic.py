@@ -1,127 +1,197 @@
-"""Calls of one day as the comparison reads them: a row per call, a column per metric."""
+"""Reading the calls that a night's comparisons look back on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from llmops_jobs.deployment import Deployment
-from llmops_jobs.lake import Lake
+from llmops_jobs.versions.calls import FEEDBACK, PASS, WEIGHT, Calls, Names, identity, joined
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pandas as pd
 
-FEEDBACK = "positive_feedback"
-_OF_ANSWERS = ["cost_usd", "input_tokens", "output_tokens", "latency_s", "time_to_first_token_s"]
-PASS = "pass_rate:"  # and the scorer's name
+_METRICS = ("cost_usd", "input_tokens", "output_tokens", "latency_s", "time_to_first_token_s")
+_NAMES = ("prompt_name", "prompt_version", "request_model", "model", "feature", "tenant")
 
 
-def calls(tables: Mapping[str, ir.Table]) -> ir.Table:
-    """Product model calls that belong to a prompt or a named model (an engine definition)."""
+def product_calls(tables: Mapping[str, ir.Table]) -> ir.Table:
+    """Model calls of the product with what they cost, in order (an engine definition)."""
     observations, costs = tables["observations"], tables["costs"]
     observations = observations.filter(
         observations.is_model_call & ~observations.is_evaluation & (observations.model != "")
     )
-    joined = observations.left_join(costs, ["trace_id", "observation_id"])
-    return joined.select(
+    calls = observations.left_join(costs, ["trace_id", "observation_id"])
+    return calls.select(
         "trace_id",
         "observation_id",
         "day",
         "start_time",
-        "prompt_name",
-        "prompt_version",
-        "request_model",
-        "model",
-        "feature",
-        "tenant",
+        *_NAMES,
         "user_id",
         "session_id",
         "latency_s",
         "time_to_first_token_s",
         "input_tokens",
         "output_tokens",
-        error=(joined.level == "ERROR").cast("float64"),
-        cost_usd=joined.cost_usd.cast("float64"),
-    )
+        error=(calls.level == "ERROR").cast("float64"),
+        cost_usd=calls.cost_usd.cast("float64"),
+    ).order_by("day", "start_time", "observation_id")
 
 
 class Traffic:
-    """Calls by day, each day read once for all the nights of a run that look back on it."""
+    """Calls and votes of a run, each day read once for all the nights that look back on it.
 
-    def __init__(self, deployment: Deployment, project: str) -> None:
+    `last` is the last day of the run: small days are read ahead together, up to there. What a night
+    sees are the days up to it, whatever has been read.
+    """
+
+    def __init__(self, deployment: Deployment, project: str, last: date) -> None:
         self._deployment = deployment
         self._project = project
-        self._days: dict[date, pd.DataFrame] = {}
+        self._last = last
+        self._names = Names()
+        self._calls: dict[date, Calls] = {}
+        self._votes: dict[date, tuple[np.ndarray, np.ndarray]] = {}
 
-    def window(self, day: date, length: int) -> pd.DataFrame:
-        """The calls of the `length` days up to and with `day`."""
-        import pandas as pd
-
+    def window(self, day: date, length: int) -> Calls:
+        """The calls of the `length` days up to and with `day`, with the votes of those days."""
         first = day - timedelta(days=length - 1)
-        wanted = [first + timedelta(days=offset) for offset in range(length)]
-        for old in [kept for kept in self._days if kept < first]:
-            del self._days[old]
-        for each in wanted:
-            if each not in self._days:
-                self._days[each] = self._read(each)
-        return pd.concat([self._days[each] for each in wanted], ignore_index=True)
+        days = [first + timedelta(days=offset) for offset in range(length)]
+        for old in [kept for kept in self._calls if kept < first]:
+            del self._calls[old], self._votes[old]
+        self._read_from(next((each for each in days if each not in self._calls), None))
+        calls = joined([self._calls[each] for each in days])
+        traces, values = zip(*(self._votes[each] for each in days), strict=True)
+        return with_feedback(calls, np.concatenate(traces), np.concatenate(values))
 
-    def _read(self, day: date) -> pd.DataFrame:
-        home = self._deployment
-        rows = home.engine.run(calls, home.lake, self._project, [day]).to_pandas()
-        rows = rows.merge(self._passed(day), how="left", on=["trace_id", "observation_id"])
-        # A failed call is cheap and quick because it did nothing: only its failing counts.
-        rows.loc[rows["error"] == 1, _OF_ANSWERS] = float("nan")
-        rows["cluster"] = _first_filled(rows, ["user_id", "session_id", "trace_id"])
-        rows["stratum"] = rows["feature"] + "\x1f" + rows["tenant"]
-        rows["prompt_version"] = [
-            "" if version is None or version != version else str(int(version))
-            for version in rows["prompt_version"]
-        ]
-        return rows
+    @cached_property
+    def models(self) -> dict[tuple[str, str], date]:
+        """(requested model, model that answered) -> the first day on which it did."""
+        import sqlalchemy as sa
 
-    def _passed(self, day: date) -> pd.DataFrame:
-        """A column per scorer (1 passed, 0 not) and the weight of the scored call."""
-        import pandas as pd
+        from llmops_jobs.store.tables.versions import version_seen
 
-        columns = ["trace_id", "observation_id", "scored_weight"]
-        scores = self._deployment.database.table("score", self._project, day, day, status="ok")
-        scores = scores[scores["passed"].notna()] if len(scores) else scores
-        if not len(scores):
-            return pd.DataFrame(columns=columns)
-        scores = scores.assign(passed=scores["passed"].astype(float))
-        wide = scores.pivot_table(
-            index=["trace_id", "observation_id"], columns="scorer", values="passed", aggfunc="last"
-        ).add_prefix(PASS)
-        chance = scores.groupby(["trace_id", "observation_id"])["inclusion_probability"].max()
-        wide["scored_weight"] = 1 / chance.fillna(1).clip(lower=1e-6)
-        return wide.reset_index()
+        c = version_seen.c
+        pair = (c.request_model, c.model)
+        query = sa.select(*pair, sa.func.min(c.first_seen).label("first_seen"))
+        rows = self._deployment.database.read(
+            query.where(c.project_id == self._project).group_by(*pair)
+        )
+        return {(row.request_model, row.model): row.first_seen for row in rows.itertuples()}
+
+    def _read_from(self, first: date | None) -> None:
+        from llmops_jobs.lake.batches import batches
+
+        if first is None:
+            return
+        home, project = self._deployment, self._project
+        ahead = [first + timedelta(days=n) for n in range(max((self._last - first).days, 0) + 1)]
+        for batch in batches(home.lake, project, ahead):
+            rows = home.engine.run(product_calls, home.lake, project, batch).to_pandas()
+            calls = _coded(rows, self._names, self._scores(batch))
+            ordinals = calls["day"]
+            for day in batch:
+                start, end = np.searchsorted(ordinals, [day.toordinal(), day.toordinal() + 1])
+                self._calls[day] = calls.take(np.arange(start, end))
+                self._votes[day] = self._thumbs(day)
+
+    def _scores(self, days: Sequence[date]) -> pd.DataFrame:
+        """Every verdict of a scorer on calls of these days, the newest scorer version last."""
+        import sqlalchemy as sa
+
+        from llmops_jobs.store.tables.evals import score
+
+        c = score.c
+        query = sa.select(
+            c.day, c.trace_id, c.observation_id, c.scorer, c.passed, c.inclusion_probability
+        ).where(
+            c.project_id == self._project,
+            c.day.between(days[0], days[-1]),
+            c.status == "ok",
+            c.passed.is_not(None),
+        )
+        return self._deployment.database.read(query.order_by(*score.primary_key.columns))
+
+    def _thumbs(self, day: date) -> tuple[np.ndarray, np.ndarray]:
+        """Trace and value (1 up, 0 down) of the votes that users gave on a day."""
+        columns = ["trace_id", "value", "source", "data_type"]
+        rows = self._deployment.lake.read_day("scores", self._project, day, columns).to_pandas()
+        rows = rows[(rows["source"] == "API") & (rows["data_type"] == "BOOLEAN")]
+        return identity(rows["trace_id"]), rows["value"].to_numpy(dtype=float)
 
 
-def votes(lake: Lake, project: str, day: date, length: int) -> pd.DataFrame:
-    """trace_id and value of the thumbs that users gave in the `length` days up to `day`."""
-    days = [day - timedelta(days=offset) for offset in range(length)]
-    columns = ["trace_id", "value", "source", "data_type"]
-    scores = lake.read_days("scores", project, days, columns).to_pandas()
-    return scores[(scores["source"] == "API") & (scores["data_type"] == "BOOLEAN")]
+def with_feedback(calls: Calls, traces: np.ndarray, values: np.ndarray) -> Calls:
+    """Adds FEEDBACK: the mean vote on a trace, on the last call of the trace; NaN without a vote.
 
-
-def with_feedback(rows: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Adds FEEDBACK: the users' thumbs of a trace, on the last call of each subject in the trace.
-
-    `scores` has trace_id and value (1 up, 0 down) of users' BOOLEAN scores. No vote stays missing.
+    `traces` and `values` (1 up, 0 down) are the votes, in any order.
     """
-    votes = scores.groupby("trace_id")["value"].mean()
-    last = rows.sort_values(["start_time", "observation_id"]).groupby("trace_id").tail(1).index
-    rows = rows.copy()
-    rows[FEEDBACK] = rows.loc[last, "trace_id"].map(votes)
-    return rows
+    feedback = np.full(len(calls), np.nan)
+    if len(traces):
+        voted, vote = np.unique(traces, return_inverse=True)
+        mean = np.bincount(vote, values) / np.bincount(vote)
+        place = np.minimum(np.searchsorted(voted, calls["trace"]), len(voted) - 1)
+        rows = np.flatnonzero(voted[place] == calls["trace"])
+        last = np.full(len(voted), -1)
+        last[place[rows]] = rows  # calls are in order: a later one replaces an earlier one
+        found = last >= 0
+        feedback[last[found]] = mean[found]
+    return calls.having(**{FEEDBACK: feedback})
 
 
-def _first_filled(rows: pd.DataFrame, columns: list[str]) -> pd.Series:
-    result = rows[columns[0]]
-    for name in columns[1:]:
-        result = result.where(result != "", rows[name])
-    return result
+def _coded(rows: pd.DataFrame, names: Names, scores: pd.DataFrame) -> Calls:
+    trace = identity(rows["trace_id"])
+    user, session = rows["user_id"].to_numpy(object), rows["session_id"].to_numpy(object)
+    cluster = np.where(
+        user != "",
+        identity(rows["user_id"]),
+        np.where(session != "", identity(rows["session_id"]), trace),
+    )
+    version = rows["prompt_version"]
+    texts = {
+        **{name: rows[name] for name in _NAMES},
+        "prompt_version": version.astype("Int64").astype("string").fillna(""),
+    }
+    columns = {
+        "day": np.array([day.toordinal() for day in rows["day"]], dtype=np.int32),
+        "hour": rows["start_time"].dt.hour.to_numpy(dtype=np.int8),
+        "trace": trace,
+        "cluster": cluster,
+        "error": rows["error"].to_numpy(dtype=float),
+        **{name: names.codes(values) for name, values in texts.items()},
+    }
+    # A failed call is cheap and quick because it did nothing: only its failing counts.
+    answered = columns["error"] == 0
+    for name in _METRICS:
+        value = rows[name].to_numpy(dtype=float, na_value=np.nan)
+        columns[name] = np.where(answered, value, np.nan)
+    return Calls(columns, names).having(**_scored(rows, scores))
+
+
+def _scored(rows: pd.DataFrame, scores: pd.DataFrame) -> dict[str, np.ndarray]:
+    """A column per scorer (1 passed, 0 not) and the weight of the scored call."""
+    if scores.empty or rows.empty:
+        return {}
+    key = ["day", "trace_id", "observation_id"]
+    calls = identity(*(rows[name].astype(str) for name in key))
+    order = np.argsort(calls)
+    wanted = identity(*(scores[name].astype(str) for name in key))
+    place = order[np.minimum(np.searchsorted(calls, wanted, sorter=order), len(calls) - 1)]
+    known = calls[place] == wanted
+    place, scores = place[known], scores[known]
+    found: dict[str, np.ndarray] = {}
+    passed = scores["passed"].to_numpy(dtype=float)
+    for scorer in sorted(scores["scorer"].unique()):
+        of_scorer = (scores["scorer"] == scorer).to_numpy()
+        column = np.full(len(rows), np.nan)
+        column[place[of_scorer]] = passed[of_scorer]
+        found[PASS + scorer] = column
+    chance = np.full(len(rows), np.nan)
+    np.fmax.at(chance, place, scores["inclusion_probability"].to_numpy(dtype=float))
+    found[WEIGHT] = 1 / np.maximum(np.where(np.isnan(chance), 1.0, chance), 1e-6)
+    return found

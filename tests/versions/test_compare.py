@@ -31,7 +31,8 @@ def _calls(
 
 
 def _difference(calls: pd.DataFrame) -> Difference | None:
-    return difference(Arms.of(calls), calls["pass"].to_numpy())
+    arms = Arms.of(calls["arm"], calls["stratum"], calls["cluster"])
+    return difference(arms, calls["pass"].to_numpy())
 
 
 def test_a_change_of_mix_is_not_a_change_of_quality() -> None:
