@@ -58,18 +58,19 @@ def _row(budget: Budget, history: History, night: Night | None, as_of: date) -> 
         "amount_usd": budget.amount_usd,
         "owner": budget.owner,
     }
-    known = {} if night is None else night.paths[COST]
-    if night is None or (scope != TOTAL and not _ever_used(history, scope, night)):
-        return row | _no_data(budget, known)
+    end = history.index(as_of) + 1
+    past = history.scope(scope)
+    if night is None or past is None or not np.nansum(np.abs(past[:end])) > 0:
+        return row | _no_data(budget, night)
     amount = float(budget.amount_usd)
-    gone = period.weights(history.first, history.index(as_of) + 1)
-    to_date, guess, missing = spent(history, night, scope, COST, gone)
+    sums = spent(history, past[:end, None], period.weights(history.first, end))
+    to_date, guess, missing = float(sums[0][0]), float(sums[1][0]), sums[2]
     weights = period.weights(as_of + timedelta(days=1), night.horizon)
-    paths = known.get(scope)
+    paths = night.paths(COST, scope)
     if paths is None:  # used once, but not of late: nothing is expected of it
-        paths = np.zeros_like(known[TOTAL])
-    running = to_date + guess + np.cumsum(paths * weights, axis=1)
-    ends = running[:, -1]
+        paths = np.zeros(night.values.shape[1:], dtype=np.float32)
+    running = to_date + guess + np.cumsum(paths * weights[:, None], axis=0)
+    ends = running[-1]
     p10, p50, p90 = np.quantile(ends, [0.1, 0.5, 0.9])
     over = float((ends > amount).mean())
     elapsed = period.elapsed(as_of)
@@ -88,17 +89,10 @@ def _row(budget: Budget, history: History, night: Night | None, as_of: date) -> 
     }
 
 
-def _ever_used(history: History, scope: str, night: Night) -> bool:
-    series = history.scope(scope)
-    end = history.index(night.as_of) + 1
-    return scope in night.paths[COST] or (
-        series is not None and bool(np.nansum(np.abs(series[:end])) > 0)
-    )
-
-
-def _no_data(budget: Budget, known: dict[str, Floats]) -> dict[str, Any]:
+def _no_data(budget: Budget, night: Night | None) -> dict[str, Any]:
     advice = f"No usage was ever seen for {budget.scope}; check the scope in the configuration."
-    near = difflib.get_close_matches(budget.scope, list(known), n=1)
+    known = [] if night is None else [scope for metric, scope in night.keys if metric == COST]
+    near = difflib.get_close_matches(budget.scope, known, n=1)
     if near:
         advice += f" The nearest that has usage is {near[0]}."
     if budget.scope == TOTAL:
@@ -135,9 +129,9 @@ def _exhausted(
         if past.size and past[-1] > amount:
             return history.first + timedelta(days=int(np.argmax(past > amount)))
     crossed = running > amount
-    if crossed[:, -1].mean() < 0.5:
+    if crossed[-1].mean() < 0.5:
         return None
-    day = np.where(crossed.any(axis=1), crossed.argmax(axis=1), running.shape[1])
+    day = np.where(crossed.any(axis=0), crossed.argmax(axis=0), len(running))
     median = int(np.sort(day)[(len(day) - 1) // 2])
     return as_of + timedelta(days=1 + median)
 

@@ -11,21 +11,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from llmops_jobs.forecast.draws import Singles
 
 
-def reconcile(direct: Floats, parts: Mapping[str, Floats]) -> tuple[Floats, dict[str, Floats]]:
-    """`direct` is `(paths, horizon)`, each of `parts` `(values, paths, horizon)`.
-
-    Returns the total and the scaled parts. A dimension without values is left as it is.
-    """
-    sums = {name: values.sum(axis=0) for name, values in parts.items() if len(values)}
-    total = np.mean([direct, *sums.values()], axis=0)
-    scaled = dict(parts)
-    for name, summed in sums.items():
-        share = np.divide(total, summed, out=np.zeros_like(total), where=summed > 0)
-        even = np.where(summed > 0, 0.0, total / len(parts[name]))
-        scaled[name] = parts[name] * share + even
-    return total, scaled
+def reconcile(direct: Singles, parts: Mapping[str, Singles]) -> None:
+    """Changes both in place: `direct` `(horizon, paths)` becomes the total, and each of `parts`
+    `(values, horizon, paths)` adds up to it. A dimension without values is left as it is."""
+    parts = {name: values for name, values in parts.items() if len(values)}
+    sums = {name: values.sum(axis=0) for name, values in parts.items()}
+    for summed in sums.values():
+        direct += summed
+    direct /= np.float32(len(sums) + 1)
+    for name, values in parts.items():
+        summed = sums[name]
+        used = summed > 0
+        values *= np.divide(direct, summed, out=np.zeros_like(direct), where=used)
+        if not used.all():  # nothing to scale: an equal share
+            values += np.where(used, 0.0, direct / len(values)).astype(np.float32)

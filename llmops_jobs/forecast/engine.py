@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmops_jobs.forecast import fit as fitting
+from llmops_jobs.forecast import sparse
+from llmops_jobs.forecast.draws import Draws, Singles, draws
 from llmops_jobs.forecast.fit import Fit
 from llmops_jobs.forecast.members import WEEK, ahead, responses, run
-from llmops_jobs.forecast.paths import propagate, rare_use, resampled, shocks
+from llmops_jobs.forecast.paths import Pool, propagate, shocks
 from llmops_jobs.forecast.prepare import Prepared, prepare
 from llmops_jobs.forecast.profile import profile
 from llmops_jobs.forecast.robust import masked_median
@@ -29,10 +31,10 @@ PATHS = 500
 _YOUNG, _YOUNG_SHARE = 14, 0.4
 _CAP, _CAP_GROWTH = float(np.log(3.0)), 0.03  # above the largest day ever, and a day on
 _INFLATION = 1.02  # what a back-test on the days of the fit understates
-_SILENT = 3  # zero days from which a series may have ended
-_NEVER_SURE = 0.06  # of the paths, so that a 95 % interval has a width
 _NEW_LEVEL = 0.35  # probability that a jump on the newest days stays
 _HEADROOM = 1e15  # amounts beyond this are refused as broken
+_BLOCK = 16  # series at a time, so that their paths stay in the processor's cache
+_SIDE, _STAYS, _REDRAWN = 2, 3, 6  # streams of the draws
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,9 @@ class Ready:
 
 @dataclass(frozen=True)
 class Paths:
-    """`values` is `(series, paths, horizon)`, never negative; `method` says how, per series."""
+    """`values` is `(series, horizon, paths)`, never negative; `method` says how, per series."""
 
-    values: Floats
+    values: Singles
     method: list[str]
     shift: Shift
     outlier: NDArray[np.bool_]  # (days, series): days set aside for fitting
@@ -108,30 +110,9 @@ def forecast(
             paths=paths,
         )
         return both.first()
-    state = ready(amounts)
-    values = _log_paths(state, fitted, names, horizon, seed, widen, paths)
-    known = ~np.isnan(amounts)
-    for series in np.flatnonzero(state.prepared.intermittent).tolist():
-        column = np.maximum(np.nan_to_num(amounts[:, series]), 0.0)
-        if not column.any():
-            values[series] = _nothing_seen(known[:, series].sum(), paths, horizon, seed)
-            continue
-        values[series] = resampled(column, known[:, series], paths, horizon, seed, names[series])
-        ended = _has_ended(column, known[:, series])
-        stays = np.random.default_rng([seed, 8]).permutation(paths) < ended * paths
-        values[series][stays] = 0.0
-    other = np.random.default_rng([seed, 6]).permutation(paths) < _YOUNG_SHARE * paths
-    young = (state.prepared.observed < _YOUNG) & (state.prepared.observed > 1)
-    for series in np.flatnonzero(young & ~state.prepared.intermittent).tolist():
-        column = np.maximum(np.nan_to_num(amounts[:, series]), 0.0)
-        since = known[:, series] & (np.arange(len(amounts)) >= state.prepared.start[series])
-        drawn = resampled(column, since, paths, horizon, seed, names[series])
-        values[series][other] = drawn[other]
-    for series in np.flatnonzero(state.prepared.closed.any(axis=0)).tolist():
-        weekday = (len(amounts) + np.arange(horizon)) % WEEK
-        shut = state.prepared.closed[weekday, series]
-        column = amounts[:, series]
-        values[series][:, shut] = rare_use(column, shut, paths, horizon, seed, names[series])
+    state, drawn = ready(amounts), draws(seed, paths)
+    values = _log_paths(state, fitted, names, drawn, horizon, widen, paths)
+    _redraw(values, amounts, state.prepared, names, drawn)
     return Paths(values, _methods(state, fitted), state.shift, state.prepared.outlier)
 
 
@@ -145,11 +126,11 @@ def _log_paths(
     state: Ready,
     fitted: Fit,
     names: Sequence[str],
+    drawn: Draws,
     horizon: int,
-    seed: int,
     widen: Floats,
     paths: int,
-) -> Floats:
+) -> Singles:
     parameters, weights = fitting.started(state.log, fitted.parameters), fitted.weights
     states = run(state.log, parameters)
     members = ahead(states, parameters, horizon)[0]  # (horizon, members, series)
@@ -160,60 +141,64 @@ def _log_paths(
     young = state.prepared.observed < fitting.WITH_ETS
     spent = 1.0 + WEEK * profile(state.log)[1] * young
     psi = (responses(parameters, horizon) * weights).sum(axis=1)
-    deviation = propagate(shocks(errors, spent, names, paths, horizon, seed), psi)
+    pool = Pool.of(errors, spent)
     scale = fitted.scale[np.minimum(np.arange(horizon), len(fitted.scale) - 1)]
-    deviation *= (_INFLATION * scale).T[:, None, :]
-    deviation += _disagreement(members, weights, paths, seed)
-    deviation *= widen[:, None, None]
-    log = point.T[:, None, :] + deviation
-    log += _pending(state, paths, seed)[:, :, None]
-    cap = np.nan_to_num(np.nanmax(state.log, axis=0, initial=-50.0), nan=0.0) + _CAP
-    log = np.minimum(log, cap[:, None, None] + _CAP_GROWTH * np.arange(1, horizon + 1))
-    values = np.exp(log) - state.prepared.offset[:, None, None]
-    return np.maximum(values, 0.0)
-
-
-def _disagreement(members: Floats, weights: Floats, paths: int, seed: int) -> Floats:
-    """`(series, paths, horizon)`: where the members differ, a path follows one side of them."""
-    mean = (members * weights).sum(axis=1, keepdims=True)
-    spread = np.sqrt((weights * (members - mean) ** 2).sum(axis=1)).T
-    side = np.random.default_rng([seed, 2]).standard_normal(paths)
-    return np.asarray(spread[:, None, :] * side[None, :, None])
-
-
-def _pending(state: Ready, paths: int, seed: int) -> Floats:
-    """`(series, paths)`: in some paths a jump on the newest days is there to stay."""
-    jump = np.where(
-        state.prepared.pending,
-        np.nan_to_num(
-            masked_median(state.prepared.pending_log[:-2] - state.prepared.log[:-2], axis=0)
+    # Where the members differ, a path follows one side of them.
+    spread = np.sqrt((weights * (members - point[:, None]) ** 2).sum(axis=1))
+    ceiling = np.nan_to_num(np.nanmax(state.log, axis=0, initial=-50.0), nan=0.0) + _CAP
+    ceiling = ceiling + _CAP_GROWTH * np.arange(1, horizon + 1)[:, None]
+    jump, stays = _jump(state), drawn.some(_NEW_LEVEL, _STAYS)
+    side = drawn.per_path(_SIDE)
+    values = np.empty((len(names), horizon, paths), dtype=np.float32)
+    for first in range(0, len(names), _BLOCK):
+        block = np.arange(first, min(first + _BLOCK, len(names)))
+        log = propagate(
+            shocks(pool, block, names[first : first + _BLOCK], drawn, horizon), psi[:, block]
         )
-        if len(state.log) > 2
-        else 0.0,
-        0.0,
-    )
-    stays = np.random.default_rng([seed, 3]).permutation(paths) < _NEW_LEVEL * paths
-    return jump[:, None] * stays
+        log *= _by_day(_INFLATION * scale * widen, block)
+        log += _by_day(spread * widen, block) * side
+        log += _by_day(point, block)
+        for at in np.flatnonzero(jump[block]):
+            log[at][:, stays] += np.float32(jump[block[at]])
+        np.minimum(log, _by_day(ceiling, block), out=log)
+        np.exp(log, out=log)
+        log -= state.prepared.offset[block, None, None].astype(np.float32)
+        np.maximum(log, 0.0, out=values[block[0] : block[-1] + 1])
+    return values
 
 
-def _nothing_seen(days: int, paths: int, horizon: int, seed: int) -> Floats:
-    """A series of zeros: nothing, but not for certain (rule of three; never fewer than 6 %)."""
-    random = np.random.default_rng([seed, 4])
-    chance = min(max(3.0 / max(days, 1), _NEVER_SURE), 0.5)
-    some = random.random((paths, horizon)) < chance
-    return np.where(some, 0.01 * np.abs(random.standard_t(3, (paths, horizon))), 0.0)
+def _by_day(table: Floats, block: NDArray[np.int64]) -> Singles:
+    """`(horizon, series)` as `(block, horizon, 1)`."""
+    return np.asarray(table[:, block].T[:, :, None].astype(np.float32))
 
 
-def _has_ended(column: Floats, known: NDArray[np.bool_]) -> float:
-    """How likely it is that a series which fell silent stays so: its silence against the longest
-    one before it; 0 for a series that is not silent, or often was."""
-    amounts = column[known]
-    used = np.flatnonzero(amounts > 0)
-    silent = len(amounts) - 1 - used[-1]
-    before = int(np.diff(used).max()) - 1 if len(used) > 1 else 0
-    if silent < _SILENT or silent <= 2 * before:
-        return 0.0
-    return min(1.0 - 1.0 / (1.0 + silent / max(before, 1)), 1.0 - _NEVER_SURE)
+def _jump(state: Ready) -> Floats:
+    """`(series,)`: the log size of a jump on the newest days that may be there to stay."""
+    if len(state.log) <= 2 or not state.prepared.pending.any():
+        return np.zeros(state.log.shape[1])
+    size = masked_median(state.prepared.pending_log[:-2] - state.prepared.log[:-2], axis=0)
+    return np.where(state.prepared.pending, np.nan_to_num(size), 0.0)
+
+
+def _redraw(
+    values: Singles, amounts: Floats, prepared: Prepared, names: Sequence[str], drawn: Draws
+) -> None:
+    """Replaces what logarithms cannot carry, in place."""
+    horizon = values.shape[1]
+    known = ~np.isnan(amounts)
+    for at in np.flatnonzero(prepared.intermittent).tolist():
+        values[at] = sparse.intermittent(amounts[:, at], known[:, at], names[at], drawn, horizon)
+    young = (prepared.observed < _YOUNG) & (prepared.observed > 1) & ~prepared.intermittent
+    redrawn = drawn.some(_YOUNG_SHARE, _REDRAWN)
+    for at in np.flatnonzero(young).tolist():
+        column = np.maximum(np.nan_to_num(amounts[:, at]), 0.0)
+        since = known[:, at] & (np.arange(len(amounts)) >= prepared.start[at])
+        past = sparse.resampled(column, since, names[at], drawn, horizon)
+        values[at][:, redrawn] = past[:, redrawn]
+    weekday = (len(amounts) + np.arange(horizon)) % WEEK
+    for at in np.flatnonzero(prepared.closed.any(axis=0)).tolist():
+        shut = prepared.closed[weekday, at]
+        values[at][shut] = sparse.rare_use(amounts[:, at], names[at], drawn, horizon)[shut]
 
 
 def _methods(state: Ready, fitted: Fit) -> list[str]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from llmops_jobs.forecast.history import OTHER, TOTAL, History
+from llmops_jobs.forecast.draws import Singles
+from llmops_jobs.forecast.history import History
 from llmops_jobs.forecast.nightly import Night
 from llmops_jobs.forecast.periods import Period, next_period, period_of
 
@@ -21,40 +22,37 @@ LEVELS = (0.025, 0.10, 0.25, 0.50, 0.75, 0.90, 0.975)
 QUANTILES = ("p025", "p10", "p25", "p50", "p75", "p90", "p975")
 
 
-def quantiles(paths: Floats) -> Floats:
-    """`(7, …)` over axis -2 of paths `(…, paths, horizon)`: order statistics, linear between."""
-    ordered = np.sort(paths.astype(np.float32), axis=-2)
-    count = paths.shape[-2]
+def quantiles(paths: Singles | Floats) -> Floats:
+    """`(7, …)` over the last axis of paths `(…, paths)`: order statistics, linear between."""
+    ordered = np.sort(paths.astype(np.float32, copy=False), axis=-1)
+    count = paths.shape[-1]
     place = np.array(LEVELS) * (count - 1)
     low = np.floor(place).astype(int)
-    part = (place - low)[:, None]
-    found = np.take(ordered, low, axis=-2) * (1 - part)
-    found += np.take(ordered, np.minimum(low + 1, count - 1), axis=-2) * part
-    return np.moveaxis(found, -2, 0).astype(np.float64)
+    part = place - low
+    found = ordered[..., low] * (1 - part) + ordered[..., np.minimum(low + 1, count - 1)] * part
+    return np.ascontiguousarray(np.moveaxis(found, -1, 0))
 
 
 def daily_rows(night: Night) -> pd.DataFrame:
     """One row per scope, target day and metric."""
     import pandas as pd
 
-    keys = [(metric, scope) for metric, scopes in night.paths.items() for scope in scopes]
-    stacked = np.stack([night.paths[metric][scope] for metric, scope in keys])
-    spread = quantiles(stacked)  # (7, series, horizon)
-    horizon = night.horizon
+    spread = quantiles(night.values)  # (7, keys, horizon)
+    horizon, count = night.horizon, len(night.keys)
     targets = [night.as_of + timedelta(days=ahead) for ahead in range(1, horizon + 1)]
+    ahead = np.tile(np.arange(1, horizon + 1), count)
     columns: dict[str, object] = {
-        "scope": np.repeat([scope for _, scope in keys], horizon).astype(object),
-        "target_day": targets * len(keys),
-        "metric": np.repeat([metric for metric, _ in keys], horizon).astype(object),
-        "horizon": np.tile(np.arange(1, horizon + 1), len(keys)),
-        "mean": stacked.mean(axis=1).ravel(),
+        "scope": np.repeat(np.array([scope for _, scope in night.keys], dtype=object), horizon),
+        "target_day": pd.Series(targets * count, dtype=object),
+        "metric": np.repeat(np.array([metric for metric, _ in night.keys], dtype=object), horizon),
+        "horizon": ahead,
+        "mean": night.values.mean(axis=2, dtype=np.float64).ravel(),
     }
     columns |= {name: values.ravel() for name, values in zip(QUANTILES, spread, strict=True)}
-    columns["widened"] = np.repeat([night.widened.get(key, 1.0) for key in keys], horizon)
+    columns["widened"] = np.repeat(night.widened, horizon)
     # Told once a series: a sentence on every row would be a fifth of the table.
-    first = columns["horizon"] == np.ones(1, dtype=np.int64)
-    methods = np.repeat([night.method[key] for key in keys], horizon).astype(object)
-    columns["method"] = np.where(first, methods, "")
+    methods = np.repeat(np.array(night.method, dtype=object), horizon)
+    columns["method"] = np.where(ahead == 1, methods, "")
     return pd.DataFrame(columns)
 
 
@@ -62,24 +60,25 @@ def period_rows(night: Night, history: History) -> pd.DataFrame:
     """Sums over the calendar weeks, months and quarters that the horizon reaches the end of."""
     import pandas as pd
 
-    rows = []
+    frames = []
     for period in periods(night):
-        weights = period.weights(night.as_of + timedelta(days=1), night.horizon)
+        ahead = period.weights(night.as_of + timedelta(days=1), night.horizon)
         gone = period.weights(history.first, history.index(night.as_of) + 1)
-        for metric, scopes in night.paths.items():
-            for scope, paths in scopes.items():
-                to_date, guess, missing = spent(history, night, scope, metric, gone)
-                sums = paths @ weights + to_date + guess
-                row = {
-                    "scope": scope,
-                    "period": period.label,
-                    "metric": metric,
-                    "to_date": to_date,
-                    "mean": float(sums.mean()),
-                    "days_missing": missing,
-                }
-                rows.append(row | dict(zip(QUANTILES, np.quantile(sums, LEVELS), strict=True)))
-    return pd.DataFrame(rows)
+        to_date, guess, missing = spent(history, night.past, gone)
+        sums = (ahead.astype(np.float32) @ night.values).astype(np.float64)  # (keys, paths)
+        known = to_date + guess
+        columns: dict[str, object] = {
+            "scope": [scope for _, scope in night.keys],
+            "period": period.label,
+            "metric": [metric for metric, _ in night.keys],
+            "to_date": to_date,
+            "mean": sums.mean(axis=1) + known,
+            "days_missing": missing,
+        }
+        spread = quantiles(sums) + known
+        columns |= dict(zip(QUANTILES, spread, strict=True))
+        frames.append(pd.DataFrame(columns))
+    return pd.concat(frames, ignore_index=True)
 
 
 def periods(night: Night) -> list[Period]:
@@ -91,33 +90,19 @@ def periods(night: Night) -> list[Period]:
     return [period for period in found if period.end - timedelta(days=1) <= last]
 
 
-def spent(
-    history: History, night: Night, scope: str, metric: str, weights: Floats
-) -> tuple[float, float, int]:
-    """Of a period, up to `as_of`: what was spent, what the days that were not copied are guessed
-    to have cost (the mean day of the last four weeks), and their number.
+def spent(history: History, past: Floats, weights: Floats) -> tuple[Floats, Floats, int]:
+    """Of a period, up to the night, for every column of `(days, series)`: what was spent, what the
+    days that were not copied are guessed to have cost (the mean day of the last four weeks), and
+    their number.
 
-    `weights` are the period's for the days from the first to `as_of`.
+    `weights` are the period's for the same days.
     """
     end = len(weights)
-    series = _series(history, scope, metric, night)[:end]
+    to_date = weights @ np.nan_to_num(past)
     begin = max(int(np.argmax(weights > 0)), history.began) if weights.any() else end
     missing = history.missing(begin, end)
-    mean = float(np.nanmean(series[-28:])) if np.isfinite(series[-28:]).any() else 0.0
-    absent = np.isnan(series[begin:])
-    guess = float(mean * weights[begin:][absent].sum()) if missing else 0.0
-    return float(np.nansum(series * weights)), guess, missing
-
-
-def _series(history: History, scope: str, metric: str, night: Night) -> Floats:
-    dimension, _, value = scope.partition("=")
-    if value != OTHER:
-        found = history.scope(scope, metric)
-        return history.total[metric] * 0.0 if found is None else found
-    parts = [
-        _series(history, name, metric, night)
-        for name in night.paths[metric]
-        if name.startswith(f"{dimension}=") and name != scope
-    ]
-    rest: Floats = history.scope(TOTAL, metric) - np.sum(parts, axis=0)
-    return np.maximum(rest, 0.0)
+    if not missing:
+        return to_date, np.zeros_like(to_date), 0
+    recent = past[-28:]
+    mean = np.nansum(recent, axis=0) / np.maximum((~np.isnan(recent)).sum(axis=0), 1)
+    return to_date, mean * (weights[begin:] @ np.isnan(past[begin:])), missing

@@ -80,6 +80,14 @@ class History:
             return None
         return block.amounts[metric][:, block.values.index(value)]
 
+    def summed(self, scope: str, metric: str, dimension: str, values: Sequence[int]) -> Floats:
+        """The whole series of the total, of evaluation, or of some values of a dimension."""
+        if dimension:
+            amounts = self.blocks[dimension].amounts[metric]
+            one = len(values) == 1
+            return amounts[:, values[0]] if one else amounts[:, values].sum(axis=1)
+        return self.evaluation[metric] if scope == EVALUATION else self.total[metric]
+
     def largest(self, dimension: str, end: int, count: int) -> list[int]:
         """Columns of the values that spent most in the four weeks before row `end`, largest
         first; by tokens where nothing was priced."""

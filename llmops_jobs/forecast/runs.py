@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from llmops_jobs.ledger.book import PriceBook
     from llmops_jobs.store import Database
 
+_LONGEST_PERIOD = 93  # days of a quarter and the hours of another zone
 _SLACK = 14  # days read beyond the window: a week for the refit day, a week for alignment
 
 
@@ -38,7 +39,7 @@ def open_history(
 ) -> History:
     """The history that all of these nights need, read once."""
     span = (max(nights) - min(nights)).days
-    days = settings.history_days + span + _SLACK
+    days = max(settings.history_days, _LONGEST_PERIOD) + span + _SLACK
     return read_history(database, project, max(nights), days, _dimensions(budgets))
 
 

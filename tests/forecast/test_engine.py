@@ -168,5 +168,5 @@ def test_a_model_that_was_switched_off_three_weeks_ago_is_not_expected_back() ->
     amounts = weekly(140)
     amounts[-20:] = 0.0
     result = engine.forecast(amounts, ["a"], HORIZON, seed=1).values
-    assert np.median(result.sum(axis=2)) == 0.0
+    assert np.median(result.sum(axis=1)) == 0.0
     assert 0 < result.mean() < 15
