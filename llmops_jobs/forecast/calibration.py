@@ -11,14 +11,17 @@ factor is drawn towards that of all scopes, and that towards 1.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmops_jobs.forecast.history import OTHER, History
-from llmops_jobs.forecast.scorecard import read_stored, score
+from llmops_jobs.forecast.history import COST, OTHER, TOKENS, History
+from llmops_jobs.forecast.nightly import Night
+from llmops_jobs.forecast.scopes import Key
+from llmops_jobs.forecast.scorecard import read_stored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from llmops_jobs.store import Database
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 HORIZONS = (1, 2, 3, 5, 7)
 NIGHTS = 60  # that are looked back on
@@ -36,82 +40,141 @@ _POOL_NIGHTS = 10.0  # nights at which the record of all weighs as much as no co
 _LEAST, _MOST = 0.6, 2.5
 
 
+@dataclass(frozen=True)
+class _Record:
+    """Forecasts, one an element: what of, of which day (row of the history), and what was said."""
+
+    key: Integers
+    day: Integers
+    low: Floats
+    middle: Floats
+    high: Floats
+    widened: Floats
+
+    def those(self, chosen: NDArray[np.bool_]) -> _Record:
+        return _Record(*(getattr(self, each.name)[chosen] for each in fields(self)))
+
+    @staticmethod
+    def together(records: list[_Record]) -> _Record:
+        return _Record(
+            *(np.concatenate([getattr(r, f.name) for r in records]) for f in fields(_Record))
+        )
+
+
 class Calibration:
     """The record of one project: what is stored before the first night, and what is added."""
 
     def __init__(self, database: Database, history: History, first: date) -> None:
         self._history = history
-        stored = read_stored(
-            database, history.project, first - timedelta(days=NIGHTS), first, HORIZONS
-        )
-        # Forecasts made before the first night for days that had not come by then, too.
-        ahead = read_stored(
-            database,
-            history.project,
-            first + timedelta(days=1),
-            first + timedelta(days=max(HORIZONS)),
-            HORIZONS,
-        )
-        ahead = ahead[ahead["as_of"] < first] if len(ahead) else ahead
-        self._ahead = [frame for frame in (stored, ahead) if len(frame)]
-        self._came: list[pd.DataFrame] = []
+        self._keys: dict[Key, int] = {}
+        # Made before the first night: for days that had come by then, and for days that had not.
+        oldest, newest = first - timedelta(days=NIGHTS), first + timedelta(days=max(HORIZONS))
+        stored = read_stored(database, history.project, oldest, newest, HORIZONS)
+        made = np.array([day < first for day in stored["as_of"]], dtype=np.bool_)
+        self._ahead = [self._read(stored[made])]
+        self._came_key, self._came_day = (np.empty(0, dtype=np.int64) for _ in range(2))
+        self._distance = np.empty(0)
 
-    def add(self, as_of: date, daily: pd.DataFrame) -> None:
-        """Takes in a night's rows of `spend_forecast`."""
-        chosen = daily[
-            daily["horizon"].isin(HORIZONS)
-            & daily["metric"].isin(("cost_usd", "tokens"))
-            & ~daily["scope"].str.endswith(f"={OTHER}")
+    def add(self, night: Night, daily: pd.DataFrame) -> None:
+        """Takes in a night and its rows of `spend_forecast`."""
+        chosen = [
+            (at, self._number(key))
+            for at, key in enumerate(night.keys)
+            if key[0] in (COST, TOKENS) and not key[1].endswith(f"={OTHER}")
         ]
-        self._ahead.append(chosen.assign(as_of=as_of))
+        ahead = np.array([each for each in HORIZONS if each <= night.horizon])
+        rows = (np.array([at for at, _ in chosen])[:, None] * night.horizon + ahead - 1).ravel()
+        low, middle, high, widened = (
+            daily[name].to_numpy(dtype=np.float64)[rows]
+            for name in ("p10", "p50", "p90", "widened")
+        )
+        key = np.repeat(np.array([number for _, number in chosen]), len(ahead))
+        day = np.tile(self._history.index(night.as_of) + ahead, len(chosen))
+        self._ahead.append(_Record(key, day, low, middle, high, widened))
 
-    def factors(self, as_of: date) -> Mapping[tuple[str, str], float]:
+    def factors(self, as_of: date) -> Mapping[Key, float]:
         """(metric, scope) -> factor on the interval, from what had come by the end of a day."""
-        import pandas as pd
+        today = self._history.index(as_of)
+        record = _Record.together(self._ahead)
+        due = record.day <= today
+        self._ahead = [record.those(~due)]
+        self._take(record.those(due))
+        recent = self._came_day > today - NIGHTS
+        self._came_key, self._came_day = self._came_key[recent], self._came_day[recent]
+        self._distance = self._distance[recent]
+        return self._factors(today)
 
-        if self._ahead:
-            rows = pd.concat(self._ahead, ignore_index=True)
-            due = rows["target_day"] <= as_of
-            self._ahead = [rows[~due]]
-            self._came.append(score(rows[due], self._history))
-        oldest = as_of - timedelta(days=NIGHTS)
-        self._came = [rows[rows["target_day"] > oldest] for rows in self._came if len(rows)]
-        came = pd.concat(self._came, ignore_index=True) if self._came else pd.DataFrame()
-        return _factors(came, as_of) if len(came) else {}
+    def _number(self, key: Key) -> int:
+        return self._keys.setdefault(key, len(self._keys))
+
+    def _read(self, stored: pd.DataFrame) -> _Record:
+        keys = zip(stored["metric"], stored["scope"], strict=True)
+        number = [self._number((str(metric), str(scope))) for metric, scope in keys]
+        day = [self._history.index(each) for each in stored["target_day"]]
+        columns = [stored[name] for name in ("p10", "p50", "p90")] + [stored["widened"].fillna(1.0)]
+        return _Record(
+            np.array(number, dtype=np.int64),
+            np.array(day, dtype=np.int64),
+            *(column.to_numpy(dtype=np.float64) for column in columns),
+        )
+
+    def _take(self, due: _Record) -> None:
+        """Compares with what came; a day that was not copied says nothing."""
+        names = list(self._keys)
+        actual = np.full(len(due.key), np.nan)
+        inside = (due.day >= 0) & (due.day < len(self._history.known))
+        for number in np.unique(due.key[inside]).tolist():
+            metric, scope = names[number]
+            series = self._history.scope(scope, metric)
+            if series is not None:
+                own = inside & (due.key == number)
+                actual[own] = series[due.day[own]]
+        known = ~np.isnan(actual)
+        distance = _distance(due.those(known), actual[known])
+        self._came_key = np.concatenate([self._came_key, due.key[known]])
+        self._came_day = np.concatenate([self._came_day, due.day[known]])
+        self._distance = np.concatenate([self._distance, distance])
+
+    def _factors(self, today: int) -> dict[Key, float]:
+        weight = 0.5 ** ((today - self._came_day) / _HALF_LIFE)
+        names = list(self._keys)
+        metrics = np.array([metric for metric, _ in names], dtype=object)
+        factors: dict[Key, float] = {}
+        for metric in (COST, TOKENS):
+            rows = np.flatnonzero(metrics[self._came_key] == metric) if names else np.empty(0, int)
+            if not len(rows):
+                continue
+            distance, key = self._distance[rows], self._came_key[rows]
+            _, pool = _weighted_quantiles(np.zeros_like(key), distance, weight[rows])
+            nights = len(np.unique(self._came_day[rows]))
+            drawn = np.log(pool[0]) * nights / (nights + _POOL_NIGHTS)
+            present, own = _weighted_quantiles(key, distance, weight[rows])
+            pairs = np.unique(np.stack([key, self._came_day[rows]]), axis=1)[0]
+            seen = np.searchsorted(pairs, present, "right") - np.searchsorted(pairs, present)
+            log = (seen * np.log(own) + _SCOPE_NIGHTS * drawn) / (seen + _SCOPE_NIGHTS)
+            found = np.clip(np.exp(log), _LEAST, _MOST).tolist()
+            factors |= {names[at]: factor for at, factor in zip(present, found, strict=True)}
+        return factors
 
 
-def _factors(came: pd.DataFrame, as_of: date) -> dict[tuple[str, str], float]:
-    distance = _distance(came)
-    age = np.array([(as_of - day).days for day in came["target_day"]], dtype=np.float64)
-    weight = 0.5 ** (age / _HALF_LIFE)
-    factors: dict[tuple[str, str], float] = {}
-    for metric, rows in came.groupby("metric").indices.items():
-        every = _weighted_quantile(distance[rows], weight[rows])
-        nights = len(np.unique(age[rows]))
-        pool = np.log(every) * nights / (nights + _POOL_NIGHTS)
-        for scope, inside in came.iloc[rows].groupby("scope").indices.items():
-            own = rows[inside]
-            seen = len(np.unique(age[own]))
-            log = np.log(_weighted_quantile(distance[own], weight[own]))
-            log = (seen * log + _SCOPE_NIGHTS * pool) / (seen + _SCOPE_NIGHTS)
-            factors[str(metric), str(scope)] = float(np.clip(np.exp(log), _LEAST, _MOST))
-    return factors
-
-
-def _distance(came: pd.DataFrame) -> Floats:
+def _distance(said: _Record, actual: Floats) -> Floats:
     """|actual - median| over the half-interval on that side, on the log scale, uncorrected."""
-    low, middle, high, actual = (
-        came[name].to_numpy(dtype=np.float64) for name in ("p10", "p50", "p90", "actual")
+    offset = 0.02 * np.maximum(said.middle, 0.0) + 1e-12
+    low, middle, high, came = (
+        np.log(np.maximum(x, 0.0) + offset) for x in (said.low, said.middle, said.high, actual)
     )
-    offset = 0.02 * np.maximum(middle, 0.0) + 1e-12
-    log = [np.log(np.maximum(x, 0.0) + offset) for x in (low, middle, high, actual)]
-    half = np.where(log[3] >= log[1], log[2] - log[1], log[1] - log[0])
-    corrected = came["widened"].fillna(1.0).to_numpy(dtype=np.float64)
-    return np.asarray(np.abs(log[3] - log[1]) / np.maximum(half, 1e-3) * corrected)
+    half = np.where(came >= middle, high - middle, middle - low)
+    return np.asarray(np.abs(came - middle) / np.maximum(half, 1e-3) * said.widened)
 
 
-def _weighted_quantile(values: Floats, weights: Floats) -> float:
-    order = np.argsort(values, kind="stable")
-    cumulative = np.cumsum(weights[order])
-    at = int(np.searchsorted(cumulative, _LEVEL * cumulative[-1]))
-    return float(max(values[order][min(at, len(values) - 1)], 0.05))
+def _weighted_quantiles(
+    group: Integers, values: Floats, weights: Floats
+) -> tuple[Integers, Floats]:
+    """The groups present, and for each its weighted 80 % quantile, at least 0.05."""
+    order = np.lexsort((values, group))
+    group, values, cumulative = group[order], values[order], np.cumsum(weights[order])
+    present, first = np.unique(group, return_index=True)
+    last = np.append(first[1:], len(group)) - 1
+    before = np.where(first > 0, cumulative[first - 1], 0.0)
+    at = np.searchsorted(cumulative, before + _LEVEL * (cumulative[last] - before))
+    return present, np.maximum(values[np.clip(at, first, last)], 0.05)

@@ -94,7 +94,7 @@ def spend_forecasts(
             yield as_of, pd.DataFrame(), pd.DataFrame()
             continue
         daily = daily_rows(night)
-        calibration.add(as_of, daily)
+        calibration.add(night, daily)
         yield as_of, daily, period_rows(night, history)
 
 
