@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llmops_jobs import progress
 from llmops_jobs.errors import UserError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-# Of an instance in a home of its own; state lies beside it.
+# Of an instance in a home of its own; state lies beside it, in `llmops_jobs.event_log`'s storage.
 _OWN_INSTANCE = """telemetry: {enabled: false}
 nux: {enabled: false}
 concurrency:
@@ -47,24 +47,37 @@ def open_instance(home: Path | None = None) -> dg.DagsterInstance:
     An explicit `home` wins over ./dagster.yaml, so that a trial elsewhere leaves no trace here.
     """
     import dagster as dg
+    from dagster._core.instance.ref import InstanceRef
     from filelock import FileLock
 
     os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+    own = False
     if home is None and os.environ.get("DAGSTER_HOME"):
         folder = state = Path(os.environ["DAGSTER_HOME"]).expanduser().resolve()
     elif home is None and Path("dagster.yaml").exists():
         folder, state = Path.cwd(), Path.cwd() / ".dagster"
     else:
         folder = (home or Path(os.environ.get("LLMOPS_HOME", ".llmops"))).resolve() / "dagster"
-        state = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "dagster.yaml").exists():
-            (folder / "dagster.yaml").write_text(_OWN_INSTANCE, encoding="utf-8")
+        state, own = folder, True
     state.mkdir(parents=True, exist_ok=True)
     # Dagster stamps a new SQLite store without a lock: two first commands at once would stamp it
     # twice, and it could never be opened again.
     with FileLock(state / "instance.lock"):
-        return dg.DagsterInstance.from_config(str(folder))
+        storage = _own_storage(folder) if own else {}
+        return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=storage))
+
+
+def _own_storage(folder: Path) -> dict[str, Any]:
+    """The storage of an instance that names none. Not in its file, since a home may move."""
+    import yaml
+
+    file = folder / "dagster.yaml"
+    if not file.exists():
+        file.write_text(_OWN_INSTANCE, encoding="utf-8")
+    if "storage" in (yaml.safe_load(file.read_text(encoding="utf-8")) or {}):
+        return {}
+    kind = {"module": "llmops_jobs.event_log", "class": "BatchedSqliteStorage"}
+    return {"storage": {"custom": {**kind, "config": {"base_dir": str(folder)}}}}
 
 
 def materialize(

@@ -26,6 +26,7 @@ ROOMS = (
 # The modules that make a Dagster code location of the domain.
 DAGSTER_MODULES = {
     "definitions",
+    "event_log",
     "jobs",
     "launch",
     "partitions",
