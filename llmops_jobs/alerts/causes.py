@@ -132,7 +132,9 @@ def _within(topic: str, findings: list[Finding], overlap: Overlap) -> list[Cause
         ]
         # A slice may speak for the whole; the whole speaks for itself only when none does.
         able = [f for f in narrow if all(w in explained[id(f)] for w in wholes)] or wholes or left
-        root = max(able, key=lambda f: (len(explained[id(f)]), _strength(f), f.fingerprint))
+        root = max(
+            able, key=lambda f: (len(explained[id(f)]), f.novel, _strength(f), f.fingerprint)
+        )
         children = explained[id(root)]
         found.append(Cause(root, tuple(children)))
         left = [f for f in left if f is not root and f not in children]

@@ -19,7 +19,8 @@ class Finding:
 
     `holding` keeps an open incident open though it would not open one: the value is back inside
     its interval but not back over the bound. `onset` is the day on which the trouble began, where
-    a rule sees it later; `topic` is the kind of trouble (errors, speed, spend, …).
+    a rule sees it later; `topic` is the kind of trouble (errors, speed, spend, …); `novel` says
+    that it names something new, which speaks first among findings that explain as much.
     """
 
     rule: str
@@ -29,6 +30,7 @@ class Finding:
     summary: str
     topic: str = ""
     holding: bool = False
+    novel: bool = False
     onset: date | None = None
     value: float | None = None
     threshold: float | None = None
@@ -49,9 +51,11 @@ class Finding:
 
     @property
     def slice(self) -> dict[str, str]:
-        """The dimensions that the finding is about; {} is everything."""
+        """The dimensions that the finding is about; {} is everything. A `scope` in `detail` is
+        where it was seen, without being part of its identity."""
         found = {name: value for name, value in self.labels.items() if name in DIMENSIONS}
-        return found | slice_of(self.labels.get("scope", "total"))
+        scope = self.labels.get("scope") or self.detail.get("scope") or "total"
+        return found | slice_of(scope)
 
     @property
     def aspect(self) -> str:

@@ -7,7 +7,7 @@ clears by itself (a lasting change, a new model) is news for some days and then 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from llmops_jobs.alerts import novelty
@@ -23,6 +23,7 @@ _TOPIC_POINTS = 0.1
 _UNSTABLE = 0.25  # population stability index; 0.25 is the customary "large"
 _TOLD_APART = 0.75  # AUC of today's inputs against last week's
 _JUDGE_P = 0.01
+_IN_TURN = "one after the other"  # in a comparison's caveat
 
 
 def tell(marts: Marts, night: Night, disabled: frozenset[str]) -> None:
@@ -74,10 +75,14 @@ def _budgets(marts: Marts, day: date) -> Iterator[Finding]:
         over = row["status"] == "over"
         risk = row["status"] == "at_risk" and probability >= _LIKELY_OVER
         ended = row["period_end"] is not None and row["period_end"] <= day
+        # What overran a budget of a day is that day's spend: the same trouble. A longer one has
+        # causes of many days, and its own owner.
+        daily = row["period_end"] == row["period_start"] + timedelta(days=1)
         yield Finding(
             rule="budget",
-            topic="budget",
-            labels={"budget": row["budget"], "period": str(row["period_start"])},
+            topic="spend" if daily else "budget",
+            labels={"budget": row["budget"]}
+            | ({} if daily else {"period": str(row["period_start"])}),
             firing=(over or risk) and not ended,
             holding=row["status"] in ("at_risk", "over") and not ended,
             severity="critical" if over else "warning",
@@ -90,9 +95,10 @@ def _budgets(marts: Marts, day: date) -> Iterator[Finding]:
             ),
             value=probability,
             threshold=_LIKELY_OVER,
-            detail={"scope": row["scope"], "spent_usd": float(row["spent_usd"] or 0)},
+            detail={"scope": row["scope"], "spent_usd": float(row["spent_usd"] or 0)}
+            | {"metric": "cost_usd"},
             owner=row["owner"],
-            clear_days=2,
+            clear_days=1 if daily else 2,
         )
 
 
@@ -136,7 +142,9 @@ def _completeness(marts: Marts, day: date) -> Iterator[Finding]:
 
 
 def _worse_versions(marts: Marts, day: date) -> Iterator[Finding]:
-    """Prompts only: that one model is dearer or slower than another is no news by itself."""
+    """Prompts only: that one model is dearer or slower than another is no news by itself. And side
+    by side only: between versions that ran in turn lies whatever else happened, of which the rules
+    by day tell."""
     from llmops_jobs.store.tables import TABLES
 
     c = TABLES["version_comparison"].c
@@ -146,7 +154,7 @@ def _worse_versions(marts: Marts, day: date) -> Iterator[Finding]:
         c.verdict.in_(("worse", "better", "same")),
     )
     for row in marts.rows("version_comparison", day, where=told):
-        if not _newer(row["candidate"], row["baseline"]):
+        if not _newer(row["candidate"], row["baseline"]) or _IN_TURN in row["caveat"]:
             continue
         name = str(row["subject"]).partition(":")[2]
         yield Finding(

@@ -15,6 +15,7 @@ from llmops_jobs.alerts.marts import Marts
 _NEWS_DAYS = 3
 _HISTORY_DAYS = 7  # before so many days of history everything is new
 _FAMILY_ERRORS = 5
+_HOME = 0.9  # a kind of error is a feature's when so many of it are there
 _SWAP_SHARE = 0.02
 _NEW_LEVEL = 0.3  # of a change point, relative to the level before
 _NEW_LEVEL_POINTS = 0.08
@@ -62,6 +63,7 @@ def error_families(marts: Marts, day: date) -> Iterator[Finding]:
                 labels={"family": row["family_id"]},
                 firing=not told,
                 holding=True,
+                novel=True,
                 severity="warning",
                 summary=f"A kind of error never seen before: {row['error_type']}, "
                 f"{str(row['template'])[:160]} ({n:,} on {day})",
@@ -69,8 +71,21 @@ def error_families(marts: Marts, day: date) -> Iterator[Finding]:
                 value=float(n),
                 n=n,
                 detail={"metric": "error_rate", "trace_id": row["example_trace_id"]}
-                | {"family_id": row["family_id"]},
+                | {"family_id": row["family_id"], "scope": _home(marts, row["family_id"], day)},
             )
+
+
+def _home(marts: Marts, family: str, day: date) -> str:
+    """The feature in which a kind of error is seen, as a scope; total when in several."""
+    from llmops_jobs.store.tables import TABLES
+
+    c = TABLES["error_daily"].c
+    seen = marts.sums("error_daily", {"n": c.errors}, ["family_id", "feature"], [c.family_id != ""])
+    counts = {
+        row["feature"]: row["n"] for row in marts.by_day(seen, day) if row["family_id"] == family
+    }
+    feature = max(counts, key=lambda name: counts[name])
+    return f"feature={feature}" if counts[feature] >= _HOME * sum(counts.values()) else "total"
 
 
 def swaps(marts: Marts, day: date) -> Iterator[Finding]:

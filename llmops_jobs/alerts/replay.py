@@ -104,7 +104,8 @@ def compare(
     """Which incident answers which event, precision and recall; marks `event` in `sent`.
 
     An incident answers an event when it opens while the event lasts or up to a day after, and one
-    of its slices is the event's; without such a slice, when it opens on the event's first days.
+    of its slices lies in the event's; of an event of everything, when it opens on its first days
+    and everything is one of its slices.
     An event is found when an incident answers it within a day of its beginning.
     """
     real = [
@@ -138,6 +139,6 @@ def _answers(row: dict[str, Any], day: date, event: dict[str, Any]) -> bool:
     if not begins <= day <= ends + timedelta(days=1):
         return False
     wanted = slice_of(event["scope"])
-    if any(wanted.items() <= slice_.items() for slice_ in row["slices"] if wanted):
-        return True
-    return (day - begins).days <= 1
+    if not wanted:
+        return {} in row["slices"] and (day - begins).days <= 1
+    return any(wanted.items() <= slice_.items() for slice_ in row["slices"])

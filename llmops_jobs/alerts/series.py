@@ -132,43 +132,61 @@ def _histogram(
 def pass_rate(
     marts: Marts, by: Sequence[str], where: Mapping[str, str], within: float | None
 ) -> pd.DataFrame:
-    """Share that passes, by quality metric; by one dimension at most, as the mart is."""
+    """Share that passes by the scorer (or the model of people's labels) alone, by quality metric;
+    by one dimension at most, as the mart is.
+
+    What compares days must measure the same on each: estimates anchored on the labels of a day are
+    there on some days only. `n` is the effective size of the weighted sample.
+    """
+    import numpy as np
     import pandas as pd
     import sqlalchemy as sa
 
     from llmops_jobs.signals.intervals import wilson
     from llmops_jobs.store.tables import TABLES
 
-    table = TABLES["quality_window"]
+    table = TABLES["quality_sums"]
+    c = table.c
     (name, value), *more = [*where.items(), *((dimension, None) for dimension in by)] or [("", "")]
     assert not more, "the settings refuse a second dimension"
     scope = "total" if not name else f"{name}={value}" if value is not None else f"{name}=%"
-    estimate = sa.func.coalesce(table.c.estimate, table.c.raw_judge_rate)
+    predicted = c.part == "predicted"
+    passed = {
+        "wy": sa.case((predicted, c.wf), else_=c.wy),
+        "w2_y": sa.case((predicted, c.w2_f), else_=c.w2_y),
+        "w2_yy": sa.case((predicted, c.w2_ff), else_=c.w2_y),
+    }
     sums = marts.sums(
-        "quality_window",
-        {"n": table.c.n, "estimate": estimate, "low_": table.c.low, "high_": table.c.high},
+        table.name,
+        {"rows": c.n, "w": c.w, "w2": c.w2, **passed},
         ["scope", "metric"],
         [
-            table.c.window_days == 1,
-            table.c.scope.like(scope) if value is None else table.c.scope == scope,
+            c.part.in_(("scored", "predicted")),
+            c.scope.like(scope) if value is None else c.scope == scope,
         ],
     )
+    sums = sums[sums["w"] > 0]
     if sums.empty:
         return sums
-    sums = sums[(sums["n"] > 0) & sums["estimate"].notna()]
-    low, high = wilson(sums["estimate"] * sums["n"], sums["n"], CONFIDENCE)
+    rate = (sums["wy"] / sums["w"]).clip(0, 1)
+    # Korn & Graubard 1998: the size of a plain sample with the linearised variance.
+    variance = (sums["w2_yy"] - 2 * rate * sums["w2_y"] + rate**2 * sums["w2"]) / sums["w"] ** 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        implied = rate * (1 - rate) / variance
+    size = implied.where((rate > 0) & (rate < 1) & (variance > 0), sums["w"] ** 2 / sums["w2"])
+    size = np.minimum(size, sums["rows"])
+    low, high = wilson(rate * size, size, CONFIDENCE)
     labels = {name: sums["scope"].str.partition("=")[2]} if by else {}
     return pd.DataFrame(
         {
             "day": sums["day"],
             **labels,
             "quality": sums["metric"],
-            "value": sums["estimate"],
-            "n": sums["n"],
-            "bad": sums["n"] * (1 - sums["estimate"]),
-            # The mart's own interval is wider where it knows of more than sampling.
-            "low": sums["low_"].where(sums["low_"] < low, low),
-            "high": sums["high_"].where(sums["high_"] > high, high),
+            "value": rate,
+            "n": size,
+            "bad": size * (1 - rate),
+            "low": low,
+            "high": high,
         }
     )
 

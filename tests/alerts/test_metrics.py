@@ -64,23 +64,31 @@ def test_percentiles_and_slow_shares_come_from_the_histogram(database: Database)
     assert (slow["value"], slow["bad"]) == (0.1, 100)
 
 
+def _sums(scope: str, part: str = "scored", **cell: float) -> dict[str, Any]:
+    """A hundred answers, each drawn for two, of which `passed` pass."""
+    passed = cell.pop("passed", 80.0)
+    squares = {"w2": 400.0, "w2_y": 4 * passed, "w2_f": 4 * passed, "w2_ff": 4 * passed}
+    sums = {"n": 100, "w": 200.0, "wy": 2 * passed, "wf": 2 * passed, "w2_yf": 0.0, **squares}
+    return {"scope": scope, "metric": "grounded", "part": part, **sums, **cell}
+
+
 def test_pass_rates_are_told_by_quality_metric_and_slice(database: Database) -> None:
-    window = {"window_days": 1, "n": 200, "n_human": 0, "low": 0.6, "high": 0.95, "method": ""}
-    database.replace_day(
-        "quality_window",
-        PROJECT,
-        DAY,
-        pd.DataFrame(
-            [
-                window | {"scope": "feature=chat", "metric": "grounded", "estimate": 0.8},
-                window | {"scope": "total", "metric": "grounded", "estimate": 0.9},
-                window | {"scope": "feature=chat", "metric": "old", "window_days": 7},
-            ]
-        ),
-    )
+    rows = [_sums("feature=chat"), _sums("total", passed=90), _sums("total", "labelled", passed=1)]
+    database.replace_day("quality_sums", PROJECT, DAY, pd.DataFrame(rows))
     (row,) = _series(database, "pass_rate", "feature")
     assert (row["feature"], row["quality"], row["value"]) == ("chat", "grounded", 0.8)
-    assert (row["low"], row["high"]) == (0.6, 0.95)  # the mart's own interval is the wider one
+    (total,) = _series(database, "pass_rate")
+    assert total["value"] == 0.9  # the day's few labels are no part of it
+    assert total["low"] < 0.9 < total["high"]
+
+
+def test_a_sample_of_unequal_weights_counts_for_fewer(database: Database) -> None:
+    equal = _sums("total")
+    unequal = _sums("total", w2=4000.0, w2_y=3200.0, w2_f=3200.0, w2_ff=3200.0)
+    for sums in (equal, unequal):
+        database.replace_day("quality_sums", PROJECT, DAY, pd.DataFrame([sums]))
+        (row,) = _series(database, "pass_rate")
+        assert row["n"] == pytest.approx(100 if sums is equal else 10)
 
 
 @pytest.mark.parametrize("metric", sorted(METRICS))
