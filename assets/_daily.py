@@ -46,11 +46,12 @@ def each_day(
 ) -> Iterator[tuple[Deployment, str, date]]:
     """Every project and day of the run, days in order: (deployment, project id, day)."""
     opened = deployment.open()
+    projects = opened.projects()
     asset = context.asset_key.to_user_string()
     keys = context.partition_keys
     for done, key in enumerate(keys):
         progress.tell(asset, done, len(keys))
-        for project in opened.projects():
+        for project in projects:
             yield opened, project.id, date.fromisoformat(key)
     progress.tell(asset, len(keys), len(keys))
 
@@ -62,12 +63,13 @@ def each_batch(
     from llmops_jobs.lake.batches import batches
 
     opened = deployment.open()
+    projects = opened.projects()
     asset = context.asset_key.to_user_string()
     days = [date.fromisoformat(key) for key in context.partition_keys]
     done = 0
-    for project in opened.projects():
+    for project in projects:
         for batch in batches(opened.lake, project.id, days):
-            progress.tell(asset, done // len(opened.projects()), len(days))
+            progress.tell(asset, done // len(projects), len(days))
             yield opened, project.id, batch
             done += len(batch)
     progress.tell(asset, len(days), len(days))
