@@ -6,8 +6,12 @@ A day is a UTC calendar day of an observation's start time, as a half-open windo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def start_of(day: date) -> datetime:
@@ -24,6 +28,18 @@ def days(first: date, last: date) -> Iterator[date]:
     """Every day from first to last, both included."""
     for offset in range((last - first).days + 1):
         yield first + timedelta(days=offset)
+
+
+def by_day(
+    each: Sequence[date], *frames: pd.DataFrame, key: str = "day"
+) -> Iterator[tuple[Any, ...]]:
+    """Each day with its rows of every frame: those whose `key` it is."""
+    parts = [dict(list(frame.groupby(key))) if len(frame) else {} for frame in frames]
+    for day in each:
+        yield (
+            day,
+            *(part.get(day, frame.iloc[:0]) for part, frame in zip(parts, frames, strict=True)),
+        )
 
 
 def today() -> date:

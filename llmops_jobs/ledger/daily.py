@@ -9,6 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from llmops_jobs.days import by_day
 from llmops_jobs.ledger.book import load_book
 
 if TYPE_CHECKING:
@@ -67,16 +68,13 @@ def aggregate_days(
     settings = home.settings.ledger
     source = (home.engine, home.lake, project, days)
     usages = usage_daily(*source, load_book(settings).hash)
-    found = {
-        "usage_daily": usages,
-        "cost_issue_daily": cost_issues(*source),
-        "top_spender": daily_spenders(*source, settings.top_spenders),
-    }
-    for day in days:
-        of_day = {table: rows[rows["day"] == day] for table, rows in found.items()}
-        for table, rows in of_day.items():
-            home.database.replace_day(table, project, day, rows)
-        yield day, _told_of(of_day["usage_daily"], of_day["cost_issue_daily"])
+    issues = cost_issues(*source)
+    spenders = daily_spenders(*source, settings.top_spenders)
+    home.database.replace_days("usage_daily", project, days, usages)
+    home.database.replace_days("cost_issue_daily", project, days, issues)
+    home.database.replace_days("top_spender", project, days, spenders)
+    for day, usage, doubtful in by_day(days, usages, issues):
+        yield day, _told_of(usage, doubtful)
 
 
 def _told_of(usage: pd.DataFrame, issues: pd.DataFrame) -> dict[str, Any]:
@@ -102,8 +100,8 @@ def audit_days(
     calls = home.lake.read_days("observations", project, days, READ)
     costs = home.lake.read_days("costs", project, days, READ_COSTS)
     found = audit(load_book(settings), calls, costs, settings.tolerance)
-    for day, rows in by_day(found, days):
-        home.database.replace_day("cost_audit", project, day, rows)
+    home.database.replace_days("cost_audit", project, days, found)
+    for day, rows in by_day(days, found):
         differing = rows[~rows["cause"].isin(["agreed", "missing_price_here"])]
         yield (
             day,
@@ -146,11 +144,10 @@ def explain_days(
     from llmops_jobs.ledger.marts import attempts
 
     grouped = attempts(home.engine, home.lake, project, days)
-    for day, rows in by_day(grouped, days):
-        home.database.replace_day("attempt_daily", project, day, rows)
+    home.database.replace_days("attempt_daily", project, days, grouped)
     changes = explain(home.database, project, days, home.settings.ledger.change_scopes)
-    for day, rows in by_day(changes, days):
-        home.database.replace_day("spend_change", project, day, rows)
+    home.database.replace_days("spend_change", project, days, changes)
+    for day, rows in by_day(days, changes):
         total = rows[(rows["scope"] == "total") & (rows["period"] == "day")]
         effects = zip(total["factor"], total["effect_usd"], strict=True)
         yield (
@@ -158,10 +155,3 @@ def explain_days(
             {"dagster/row_count": len(rows)}
             | {f"{factor}_usd": float(effect) for factor, effect in effects},
         )
-
-
-def by_day(rows: pd.DataFrame, days: Sequence[date]) -> Iterator[tuple[date, pd.DataFrame]]:
-    """Each day with its rows."""
-    parts = dict(list(rows.groupby("day")))
-    for day in days:
-        yield day, parts.get(day, rows.iloc[:0])

@@ -97,13 +97,19 @@ def update_families(database: Database, project: str, seen: pd.DataFrame) -> Non
         connection.execute(gone)
 
 
-def new_families(database: Database, project: str, day: date) -> pd.DataFrame:
-    """Families first seen on `day`: an event, unless it is the first day that has any calls."""
-    daily = TABLES["error_daily"]
+def new_families(database: Database, project: str, days: Sequence[date]) -> pd.DataFrame:
+    """Families first seen on one of the `days`, as `day`: an event, unless it is the first day
+    that has any calls."""
+    daily, family = TABLES["error_daily"], TABLES["error_family"]
     query = sa.select(sa.func.min(daily.c.day)).where(daily.c.project_id == project)
     began = database.read(query).iloc[0, 0]
-    rows = database.table("error_family", project, first_seen=day)
-    return rows.iloc[:0] if began == day else rows
+    return database.read(
+        sa.select(family, family.c.first_seen.label("day")).where(
+            family.c.project_id == project,
+            family.c.first_seen.in_(days),
+            family.c.first_seen != began,
+        )
+    )
 
 
 def _measured(t: Tables) -> ir.Table:

@@ -21,7 +21,6 @@ import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 
-from llmops_jobs.dimensions import DIMENSIONS
 from llmops_jobs.signals import bias, intervals, votes
 from llmops_jobs.signals.cells import CELL, model_calls, traces
 from llmops_jobs.signals.settings import FeedbackSettings
@@ -75,16 +74,20 @@ def measure(
     )
 
 
-def daily(database: Database, project: str, day: date, settings: FeedbackSettings) -> pd.DataFrame:
-    """Rows of feedback_daily of one rated day, from all of feedback_given and trace_daily."""
-    given = database.table("feedback_given", project, day, day)
-    cells = database.table("trace_daily", project, day, day)[[*DIMENSIONS, "traces"]]
-    cell = [*DIMENSIONS, *_SCORE]
-    rows = given.groupby(cell, as_index=False)[
+def daily(
+    database: Database, project: str, days: Sequence[date], settings: FeedbackSettings
+) -> pd.DataFrame:
+    """Rows of feedback_daily of rated days, from all of feedback_given and trace_daily."""
+    given, traces = (
+        database.table(name, project, min(days), max(days))
+        for name in ("feedback_given", "trace_daily")
+    )
+    given = given[given["day"].isin(days)]
+    rows = given.groupby([*CELL, *_SCORE], as_index=False)[
         ["n", "positive", "negative", "neutral", "valued", "total", "traces"]
     ].sum()
     rows = rows.rename(columns={"traces": "rated_traces"}).merge(
-        cells, on=list(DIMENSIONS), how="left"
+        traces[[*CELL, "traces"]], on=list(CELL), how="left"
     )
     rows["traces"] = rows["traces"].fillna(0).astype(int)
     cast = rows["positive"] + rows["negative"] + rows["neutral"]
@@ -98,12 +101,12 @@ def daily(database: Database, project: str, day: date, settings: FeedbackSetting
             rows["traces"] > 0, rows["rated_traces"] / rows["traces"], np.nan
         )
     rows["rate_low"], rows["rate_high"] = intervals.wilson(rows["positive"], cast)
-    rows["shrunk_rate"] = np.nan
-    for _, group in rows[cast > 0].groupby(_SCORE):
-        rows.loc[group.index, "shrunk_rate"] = shrink(
-            group["positive"], cast[group.index], settings.prior_traces
-        )
-    return rows.drop(columns=["neutral", "valued", "total"])
+    shrunk = np.full(len(rows), np.nan)
+    positive, votes_cast = rows["positive"].to_numpy(), cast.to_numpy()
+    for places in rows[cast > 0].groupby(["day", *_SCORE]).indices.values():
+        at = np.flatnonzero(votes_cast > 0)[places]
+        shrunk[at] = shrink(positive[at], votes_cast[at], settings.prior_traces)
+    return rows.assign(shrunk_rate=shrunk).drop(columns=["neutral", "valued", "total"])
 
 
 def rated_days(database: Database, project: str, given: Sequence[date]) -> list[date]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from llmops_jobs.days import by_day
 from llmops_jobs.signals import bias, errors, feedback, latency, unit_cost
 from llmops_jobs.signals import outcomes as outcome_rows
 
@@ -41,23 +42,21 @@ def write_outcomes(home: Deployment, project: str, days: Sequence[date]) -> Told
 def write_latency(home: Deployment, project: str, days: Sequence[date]) -> Told:
     error = home.settings.signals.histogram_error
     measured = latency.measure(home.engine, home.lake, project, days, error)
-    for day, rows, buckets, traces in _by_day(
-        days, measured.daily, measured.buckets, measured.traces
-    ):
-        home.database.replace_day("latency_daily", project, day, rows)
-        home.database.replace_day("latency_histogram", project, day, buckets)
-        home.database.replace_day("trace_daily", project, day, traces)
+    home.database.replace_days("latency_daily", project, days, measured.daily)
+    home.database.replace_days("latency_histogram", project, days, measured.buckets)
+    home.database.replace_days("trace_daily", project, days, measured.traces)
+    for day, rows, buckets in by_day(days, measured.daily, measured.buckets):
         yield day, {"dagster/row_count": len(rows), "buckets": len(buckets), **_headline(buckets)}
 
 
 def write_errors(home: Deployment, project: str, days: Sequence[date]) -> Told:
     measured = errors.measure(home.engine, home.lake, project, days)
-    for day, rows, waste, hourly in _by_day(days, measured.daily, measured.waste, measured.hourly):
-        home.database.replace_day("error_daily", project, day, rows)
-        home.database.replace_day("waste_daily", project, day, waste)
-        home.database.replace_day("rate_limit_hourly", project, day, hourly)
+    home.database.replace_days("error_daily", project, days, measured.daily)
+    home.database.replace_days("waste_daily", project, days, measured.waste)
+    home.database.replace_days("rate_limit_hourly", project, days, measured.hourly)
     errors.update_families(home.database, project, measured.families)
-    for day, rows, waste in _by_day(days, measured.daily, measured.waste):
+    new = errors.new_families(home.database, project, days)
+    for day, rows, waste, first_seen in by_day(days, measured.daily, measured.waste, new):
         requests, logical = int(rows["requests"].sum()), int(rows["logical_calls"].sum())
         yield (
             day,
@@ -67,7 +66,7 @@ def write_errors(home: Deployment, project: str, days: Sequence[date]) -> Told:
                 "error_rate": _share(rows["errors"].sum(), requests),
                 "amplification": _share(rows["attempts"].sum(), logical),
                 "wasted_usd": float(waste["wasted_usd"].astype(float).sum()),
-                "new_families": len(errors.new_families(home.database, project, day)),
+                "new_families": len(first_seen),
             },
         )
 
@@ -76,27 +75,19 @@ def write_feedback(home: Deployment, project: str, days: Sequence[date]) -> Told
     settings = home.settings.signals.feedback
     before = feedback.rated_days(home.database, project, days)
     given = feedback.measure(home.engine, home.lake, project, days, settings)
-    for day, labels in _by_day(days, given.labels):
-        home.database.replace_day("feedback_label_daily", project, day, labels)
-        window = {"project_id": project, "given_day": day}
-        home.database.replace(
-            "feedback_given", window, given.votes[given.votes["given_day"] == day]
-        )
-        home.database.replace(
-            "feedback_moment",
-            {**window, "traces": "rated"},
-            given.rated[given.rated["given_day"] == day],
-        )
-        every = given.every[given.every["day"] == day]
-        home.database.replace("feedback_moment", {**window, "traces": "all"}, every)
+    home.database.replace_days("feedback_label_daily", project, days, given.labels)
+    window = {"project_id": project, "given_day": list(days)}
+    home.database.replace("feedback_given", window, given.votes)
+    home.database.replace("feedback_moment", {**window, "traces": "rated"}, given.rated)
+    home.database.replace("feedback_moment", {**window, "traces": "all"}, given.every)
     after = feedback.rated_days(home.database, project, days)
-    for rated in sorted({*days, *before, *after}):
-        rows = feedback.daily(home.database, project, rated, settings)
-        home.database.replace_day("feedback_daily", project, rated, rows)
-        moments = home.database.table("feedback_moment", project, rated, rated)
-        home.database.replace_day("feedback_bias", project, rated, bias.compare(moments))
-    for day in days:
-        mine = given.votes[given.votes["given_day"] == day]
+    touched = sorted({*days, *before, *after})
+    rows = feedback.daily(home.database, project, touched, settings)
+    home.database.replace_days("feedback_daily", project, touched, rows)
+    moments = home.database.table("feedback_moment", project, touched[0], touched[-1])
+    compared = bias.compare(moments[moments["day"].isin(touched)])
+    home.database.replace_days("feedback_bias", project, touched, compared)
+    for day, mine in by_day(days, given.votes, key="given_day"):
         yield (
             day,
             {
@@ -115,26 +106,15 @@ def write_unit_cost(home: Deployment, project: str, days: Sequence[date]) -> Tol
     rated = feedback.rated_days(home.database, project, days)
     every = sorted({*days, *rated})
     rows = unit_cost.measure(home.engine, home.lake, home.database, project, every, settings)
-    for day, mine in _by_day(every, rows):
-        home.database.replace_day("unit_cost_daily", project, day, mine)
+    home.database.replace_days("unit_cost_daily", project, every, rows)
+    for day, mine in by_day(days, rows):
         total = mine[mine["scope"] == "total"].set_index("unit")["usd_per_unit"]
-        if day in days:
-            yield (
-                day,
-                {
-                    "dagster/row_count": len(mine),
-                    **{f"usd_per_{unit}": float(value) for unit, value in total.items()},
-                },
-            )
-
-
-def _by_day(days: Sequence[date], *frames: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
-    """(day, its rows of each frame)."""
-    parts = [dict(list(frame.groupby("day"))) for frame in frames]
-    for day in days:
         yield (
             day,
-            *(part.get(day, frame.iloc[:0]) for part, frame in zip(parts, frames, strict=True)),
+            {
+                "dagster/row_count": len(mine),
+                **{f"usd_per_{unit}": float(value) for unit, value in total.items()},
+            },
         )
 
 
