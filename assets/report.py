@@ -45,7 +45,15 @@ def report(context: dg.AssetExecutionContext, deployment: DeploymentResource) ->
     site = Site(home.settings.reports_url)
     projects = [project.id for project in home.projects()]
     made = 0
-    for done in publish(home.database, home.settings.report, site, projects, min(days), max(days)):
+    for done in publish(
+        home.database,
+        home.settings.report,
+        site,
+        projects,
+        min(days),
+        max(days),
+        alerts=home.settings.alerts,
+    ):
         if done.report.period.kind == "day":
             made += 1
             progress.tell("report", made, len(days) * len(projects))

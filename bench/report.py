@@ -173,15 +173,12 @@ def _alarms() -> None:
             noise[place] = 0.4 * noise[place - 1] + rng.normal(0, 0.06)
         series = 100 * np.where(day % 7 >= 5, 0.6, 1.0) * np.exp(noise)
 
-        def value(shift: int, values: np.ndarray = series) -> float:
-            return float(values[-1 - shift])
-
-        wrong["ours"] += bool(judge(value, window=1, lag=7, relative=True).real)
+        wrong["ours"] += bool(judge(series[::-1], window=1, lag=7, relative=True).real)
         mean, spread = series[-29:-1].mean(), series[-29:-1].std()
         wrong["outside mean ± 2 sd"] += abs(series[-1] - mean) > 2 * spread
         wrong["moved 10 %"] += abs(series[-1] / series[-8] - 1) > 0.1
         series[-1] *= 4 / 3
-        seen += bool(judge(value, window=1, lag=7, relative=True).real)
+        seen += bool(judge(series[::-1], window=1, lag=7, relative=True).real)
     told = ", ".join(f"{name} {count / trials:.1%}" for name, count in wrong.items())
     print(
         f"   called real with no change (target 5 %): {told}; "

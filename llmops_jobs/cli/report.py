@@ -63,6 +63,7 @@ def command(
         day,
         periods=[period],
         formats=chosen,
+        alerts=home.settings.alerts,
     ):
         for ending in chosen:
             click.echo(site.address(f"{done.path.removesuffix('.html')}.{ending}"))

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-
-import pandas as pd
+from typing import Any
 
 from llmops_jobs import __version__
+from llmops_jobs.alerts.settings import AlertSettings
 from llmops_jobs.report.edition import LOOKBACK_DAYS, Edition, period_of
 from llmops_jobs.report.marts import Marts
 from llmops_jobs.report.model import Project, Provenance, ReportModel, Section, Summary, tidy
 from llmops_jobs.report.sections import (
+    budgets,
+    change,
+    completeness,
     cost,
-    faults,
+    drift,
+    errors,
     feedback,
-    headline,
     incidents,
-    money,
+    lasting,
+    method,
+    objectives,
+    outlook,
+    prices,
     quality,
+    scorecard,
     speed,
-    trust,
+    tiles,
+    verdict,
     versions,
+    waste,
 )
 from llmops_jobs.report.settings import ReportSettings
 from llmops_jobs.report.words import clean
@@ -43,6 +53,7 @@ def build(
     *,
     marts: Marts | None = None,
     as_of: date | None = None,
+    alerts: AlertSettings | None = None,
 ) -> ReportModel:
     """The report of the calendar period (`day`, `week`, `month`) that holds `day`.
 
@@ -53,15 +64,16 @@ def build(
     calendar = period_of(period, day, as_of)
     ids = known_projects(database) if project == ALL_PROJECTS else [project]
     marts = marts or marts_for(database, ids, calendar.first, calendar.last, period)
-    edition = Edition(marts, settings, _project(marts, project), calendar)
-    books = trust.price_books(edition)
+    named = _project(marts, project)
+    edition = Edition(marts, settings, named, calendar, alerts or AlertSettings())
+    books = prices.books(edition)
     return ReportModel(
         title=settings.title,
         project=edition.project,
         period=calendar,
         summary=_summary(edition),
-        verdict=headline.verdict(edition),
-        tiles=headline.tiles(edition),
+        verdict=verdict.verdict(edition),
+        tiles=tiles.tiles(edition),
         sections=_sections(edition, books),
         provenance=_provenance(edition, books),
     )
@@ -76,45 +88,47 @@ def known_projects(database: Database) -> list[str]:
 def _project(marts: Marts, project: str) -> Project:
     if project == ALL_PROJECTS:
         return Project(id=ALL_PROJECTS, name="all projects")
-    rows = marts.everything("project")
-    rows = rows[rows["project_id"] == project]
-    if rows.empty:
+    rows = [row for row in marts.everything("project") if row.project_id == project]
+    if not rows:
         return Project(id=project, name=clean(project))
-    row = rows.iloc[0]
-    named = row["name"] if row["name"] not in ("", "default") else project
-    return Project(id=project, name=clean(named), base_url=str(row["base_url"] or ""))
+    named = rows[0].name if rows[0].name not in ("", "default") else project
+    return Project(id=project, name=clean(named), base_url=str(rows[0].base_url or ""))
 
 
 def _sections(edition: Edition, price_books: list[str]) -> list[Section]:
-    return [
-        money.month(edition),
-        money.days(edition),
+    made = [
+        outlook.section(edition),
+        change.section(edition),
+        objectives.section(edition),
         cost.section(edition),
         quality.section(edition),
-        versions.comparisons(edition),
-        versions.changes(edition),
+        versions.section(edition),
+        lasting.section(edition),
         feedback.section(edition),
+        drift.section(edition),
         speed.section(edition),
-        faults.errors(edition),
-        faults.waste(edition),
+        errors.section(edition),
+        waste.section(edition),
         incidents.section(edition),
-        trust.data(edition),
-        trust.scorecard(edition),
-        trust.method(edition, __version__, price_books),
+        completeness.section(edition),
+        prices.section(edition),
+        scorecard.section(edition),
+        method.section(edition, __version__, price_books),
     ]
+    return [section for section in made if section is not None]
 
 
 def _summary(edition: Edition) -> Summary:
     first, last = edition.first, edition.last
     usage = edition.usage
     requests, errors = (usage.total(measure, first, last) for measure in ("requests", "errors"))
-    _, (p50, p95, p99) = headline.latency(edition, first, last, (0.5, 0.95, 0.99))
+    _, (p50, p95, p99) = speed.latency(edition, first, last, (0.5, 0.95, 0.99))
     metric = quality.headline(edition)
     rate = quality.now(edition, metric) if metric else None
     voted = feedback.users(edition)
-    outlook = money.outlook_of(edition)
-    budgets = edition.marts.on("budget_status", last)
-    over = budgets["probability_over"].astype(float).max() if len(budgets) else None
+    month = outlook.month_end(edition)
+    chances = [row.probability_over for row in budgets.held(edition)]
+    over = max((chance for chance in chances if chance is not None), default=None)
     return Summary(
         spend_usd=tidy(usage.usd(first, last)),
         evaluation_usd=tidy(edition.marts.daily(None, True).usd(first, last)),
@@ -127,19 +141,19 @@ def _summary(edition: Edition) -> Summary:
         quality=tidy(rate.estimate) if rate else None,
         quality_metric=clean(metric, 60) if metric else None,
         feedback_rate=tidy(voted[1].estimate) if voted else None,
-        wasted_usd=tidy(faults.wasted_usd(edition)),
-        unpriced_requests=int(trust.unpriced_calls(edition)["requests"].sum()),
+        wasted_usd=tidy(waste.total(edition)),
+        unpriced_requests=sum(one.requests for one in prices.unpriced(edition)),
         month_to_date_usd=tidy(usage.usd(last.replace(day=1), last)),
-        month_end_p10_usd=_quantile(outlook, "p10"),
-        month_end_p50_usd=_quantile(outlook, "p50"),
-        month_end_p90_usd=_quantile(outlook, "p90"),
+        month_end_p10_usd=_quantile(month, "p10"),
+        month_end_p50_usd=_quantile(month, "p50"),
+        month_end_p90_usd=_quantile(month, "p90"),
         probability_over_budget=tidy(over),
         open_incidents=len(incidents.open_now(edition)),
     )
 
 
-def _quantile(outlook: pd.Series | None, name: str) -> float | None:
-    return None if outlook is None else tidy(outlook[name])
+def _quantile(month: Any | None, name: str) -> float | None:
+    return None if month is None else tidy(getattr(month, name))
 
 
 def _provenance(edition: Edition, price_books: list[str]) -> Provenance:
@@ -150,6 +164,6 @@ def _provenance(edition: Edition, price_books: list[str]) -> Provenance:
         price_book_hashes=price_books,
         partitions=[edition.first + timedelta(days=n) for n in range(edition.window)],
         days_with_data=edition.usage.covered(edition.first, edition.last),
-        copied_at=trust.copied_at(edition),
+        copied_at=completeness.copied_at(edition),
         run_url=run_url,
     )

@@ -11,15 +11,13 @@ noisy in its own past too.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 REFERENCES: Final = 28
 ALPHA: Final = 0.05
-
-# A metric's value over a window that ends `shift` days before the report's last day.
-Metric = Callable[[int], float | None]
 
 
 @dataclass(frozen=True)
@@ -35,35 +33,38 @@ class Judged:
         return None if self.p_value is None else self.p_value <= ALPHA
 
 
-def judge(metric: Metric, *, window: int, lag: int, relative: bool) -> Judged:
-    """Ranks the change of `metric` from `lag` days before to now among its earlier changes.
+def judge(values: np.ndarray, *, window: int, lag: int, relative: bool) -> Judged:
+    """Ranks the change of a metric from `lag` days before to now among its earlier changes.
 
-    `window` is the metric's length in days: earlier changes start that far back, so that none
-    shares a day with now. Without at least 19 earlier changes there is no p-value (19 is the
-    least that can reach 0.05).
+    `values[n]` is the metric over the window that ends n days before the report's last day, NaN
+    where it is not known; `window` is that window's length in days: earlier changes start that
+    far back, so that none shares a day with now. Without at least 19 earlier changes there is no
+    p-value (19 is the least that can reach 0.05).
     """
-    now, before = metric(0), metric(lag)
-    change = difference(now, before, relative=relative)
-    earlier = [
-        size
-        for shift in range(window, window + REFERENCES)
-        if (size := difference(metric(shift), metric(shift + lag), relative=relative)) is not None
-    ]
+    known = np.full(window + REFERENCES + lag, np.nan)
+    known[: len(values)] = values[: len(known)]
+    now, before = _number(known[0]), _number(known[lag])
+    change = _number(_changes(known[:1], known[lag : lag + 1], relative)[0])
+    span = slice(window, window + REFERENCES)
+    earlier = _changes(known[span], known[lag:][span], relative)
+    earlier = earlier[~np.isnan(earlier)]
     if change is None or len(earlier) < math.ceil(1 / ALPHA) - 1:
         return Judged(now, before, change, None, len(earlier))
-    size = _size(change, relative)
-    as_large = sum(_size(other, relative) >= size for other in earlier)
+    as_large = int((_sizes(earlier, relative) >= _sizes(np.array([change]), relative)[0]).sum())
     return Judged(now, before, change, (1 + as_large) / (len(earlier) + 1), len(earlier))
 
 
-def difference(now: float | None, before: float | None, *, relative: bool) -> float | None:
-    if now is None or before is None:
-        return None
+def _changes(now: np.ndarray, before: np.ndarray, relative: bool) -> np.ndarray:
     if not relative:
         return now - before
-    return now / before - 1 if before > 0 else None
+    positive = before > 0
+    return np.where(positive, now / np.where(positive, before, 1.0) - 1, np.nan)
 
 
-def _size(change: float, relative: bool) -> float:
+def _sizes(changes: np.ndarray, relative: bool) -> np.ndarray:
     # Halving and doubling are equally large.
-    return abs(math.log(max(1 + change, 1e-9))) if relative else abs(change)
+    return np.abs(np.log(np.maximum(1 + changes, 1e-9))) if relative else np.abs(changes)
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import numpy as np
-import pandas as pd
 
 NANO = 1_000_000_000
 
 
 class Daily:
-    """One split of `usage_daily` (or its total): values x days x measures.
+    """One split of usage (or its total): values x days x measures.
 
-    `frame` has the index (ordinal, value), or (ordinal,) for the total; `days` are the
-    ordinals of the days that have any usage.
+    `days` (ordinals), `codes` (places in `values`) and the arrays of `measures` have a place per
+    row; `present` are the ordinals of the days that have any usage. `cost` is in nano-dollars.
     """
 
-    def __init__(self, frame: pd.DataFrame, days: np.ndarray, first: date, last: date) -> None:
-        split = frame.index.nlevels > 1
+    def __init__(
+        self,
+        days: np.ndarray,
+        codes: np.ndarray,
+        values: Sequence[str],
+        measures: Mapping[str, np.ndarray],
+        present: np.ndarray,
+        first: date,
+        last: date,
+    ) -> None:
         self._first = first.toordinal()
         self._days = last.toordinal() - self._first + 1
-        present = np.zeros(self._days, dtype="int64")
-        present[days - self._first] = 1
-        self._present = present
-        self._covered = np.concatenate([[0], present.cumsum()])
-        self.values = sorted(frame.index.unique(level=1)) if split else [""]
+        self._present = np.zeros(self._days, dtype="int64")
+        self._present[present - self._first] = 1
+        self._covered = np.concatenate([[0], self._present.cumsum()])
+        self.values = list(values)
         self._rows = {value: row for row, value in enumerate(self.values)}
         self._sums: dict[str, np.ndarray] = {}
-        columns = frame.index.get_level_values(0).to_numpy(dtype="int64") - self._first + 1
-        rows = [self._rows[value] for value in frame.index.get_level_values(1)] if split else 0
-        for measure in frame.columns:
+        for measure, numbers in measures.items():
             dense = np.zeros((len(self.values), self._days + 1), dtype="int64")
-            dense[rows, columns] = frame[measure].to_numpy(dtype="int64")
+            np.add.at(dense, (codes, days - self._first + 1), numbers)
             self._sums[measure] = dense.cumsum(axis=1)
 
     def _span(self, first: date, last: date) -> tuple[int, int]:
@@ -58,11 +63,30 @@ class Daily:
         sums = self._picked(measure, values)
         return int(sums[end] - sums[start])
 
+    def totals(self, measure: str, first: date, last: date) -> dict[str, int]:
+        """`total` of every value."""
+        start, end = self._span(first, last)
+        sums = self._sums[measure]
+        return dict(zip(self.values, (sums[:, end] - sums[:, start]).tolist(), strict=True))
+
     def whole(self, measure: str, first: date, last: date, *values: str) -> int | None:
         """The sum, or None when not every day of the window has usage."""
         if self.covered(first, last) < (last - first).days + 1:
             return None
         return self.total(measure, first, last, *values)
+
+    def windows(self, measure: str, first: date, last: date, *values: str) -> np.ndarray:
+        """`whole` of the window [first, last] and of every one before it, a day further back
+        each; NaN where days are missing."""
+        length = (last - first).days + 1
+        end = last.toordinal() - self._first + 1
+        if not length <= end <= self._days:
+            return np.full(1, np.nan)
+        sums = self._picked(measure, values)
+        totals = (sums[length : end + 1] - sums[: end + 1 - length]).astype(float)
+        covered = self._covered[length : end + 1] - self._covered[: end + 1 - length]
+        totals[covered < length] = np.nan
+        return totals[::-1]
 
     def usd(self, first: date, last: date, *values: str) -> float:
         return self.total("cost", first, last, *values) / NANO
@@ -70,10 +94,10 @@ class Daily:
     def series(self, measure: str, first: date, last: date, *values: str) -> list[int | None]:
         """By day; None for a day without any usage at all."""
         start, end = self._span(first, last)
-        steps = np.diff(self._picked(measure, values)[start : end + 1])
+        steps = np.diff(self._picked(measure, values)[start : end + 1]).tolist()
         inside = [
-            int(step) if here else None
-            for step, here in zip(steps, self._present[start:end], strict=True)
+            step if here else None
+            for step, here in zip(steps, self._present[start:end].tolist(), strict=True)
         ]
         before = min((last - first).days + 1, max(0, self._first - first.toordinal()))
         after = (last - first).days + 1 - before - len(inside)

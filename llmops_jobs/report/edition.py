@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 
-from llmops_jobs.report.compare import Judged, judge
+import numpy as np
+
+from llmops_jobs.alerts.settings import AlertSettings
+from llmops_jobs.report.compare import REFERENCES, Judged, judge
 from llmops_jobs.report.daily import NANO, Daily
-from llmops_jobs.report.links import COLUMNS, Links, any_of
+from llmops_jobs.report.links import Links, of_call
 from llmops_jobs.report.marts import Marts
 from llmops_jobs.report.model import Change, Period, Project, Prose, Unit, figure
 from llmops_jobs.report.settings import ReportSettings
@@ -63,6 +66,7 @@ class Edition:
     settings: ReportSettings
     project: Project
     period: Period
+    alerts: AlertSettings
 
     @property
     def first(self) -> date:
@@ -87,7 +91,7 @@ class Edition:
         days = max(self.settings.history_days, self.window)
         return self.last - timedelta(days=days - 1), self.last
 
-    @property
+    @cached_property
     def history_days(self) -> list[date]:
         first, last = self.history
         return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
@@ -108,31 +112,49 @@ class Edition:
         back = timedelta(days=shift)
         return self.first - back, self.last - back
 
-    def judge(self, metric: Callable[[date, date], float | None], *, relative: bool) -> Judged:
-        """Compares a metric of a window of days with its comparable window; see `compare`."""
+    def judge(self, values: np.ndarray, *, relative: bool) -> Judged:
+        """Compares a metric of the period with its comparable window; see `compare`.
 
-        def at(shift: int) -> float | None:
+        `values[n]` is the metric over the period's window n days earlier.
+        """
+        return judge(values, window=self.window, lag=self.lag, relative=relative)
+
+    def by_shift(self, metric: Callable[[date, date], float | None]) -> np.ndarray:
+        """A metric of a window of days, at every shift that a judgement needs."""
+        values = np.full(self.window + REFERENCES + self.lag, np.nan)
+        for shift in range(len(values)):
             first, last = self.shifted(shift)
-            return metric(first, last) if first >= self.marts.first else None
+            value = metric(first, last) if first >= self.marts.first else None
+            if value is not None:
+                values[shift] = value
+        return values
 
-        return judge(at, window=self.window, lag=self.lag, relative=relative)
+    @cached_property
+    def spends(self) -> np.ndarray:
+        """Product spend of the period's window by shift, USD; NaN unless every day has usage."""
+        return self.usage.windows("cost", self.first, self.last) / NANO
 
-    def spend(self, first: date, last: date) -> float | None:
-        """Product spend of the days in USD, or None unless every day has usage."""
-        nano = self.usage.whole("cost", first, last)
-        return None if nano is None else nano / NANO
+    def ratios(self, above: str, below: str) -> np.ndarray:
+        """A ratio of two measures of usage, by shift."""
+        part, whole = (self.usage.windows(name, self.first, self.last) for name in (above, below))
+        return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
 
     def ratio(self, above: str, below: str, first: date, last: date) -> float | None:
         part, whole = (self.usage.whole(name, first, last) for name in (above, below))
         return part / whole if part is not None and whole else None
 
-    def view(self, split: str, value: str) -> str | None:
-        """The traces or calls of the period with this value of a split."""
-        if split not in COLUMNS or not value:
-            return None
-        view, column = COLUMNS[split]
-        show = self.links.traces if view == "traces" else self.links.calls
-        return show(self.first, self.last, any_of(column, value))
+    def calls(self, *conditions: str) -> str | None:
+        """The period's model calls in Langfuse; None where the project has no address."""
+        return self.links.calls(self.first, self.last, *conditions)
+
+    def traces(self, *conditions: str) -> str | None:
+        """The period's traces in Langfuse."""
+        return self.links.traces(self.first, self.last, *conditions)
+
+    def view(self, dimension: str, value: str) -> str | None:
+        """The period's model calls with this value of a dimension."""
+        conditions = of_call(dimension, value)
+        return self.calls(*conditions) if conditions else None
 
 
 _COMPARED = {"day": "the same weekday a week before", "week": "the week before"}

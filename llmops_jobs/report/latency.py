@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,10 @@ class Histograms:
     """
 
     def __init__(self, rows: Sequence[Sequence[Any]]) -> None:
-        """`rows`: (day, value of the split, bucket, n, gamma), in the order of days."""
+        """`rows`: (day or its text, value of the split, bucket, n, gamma), in the order of days."""
         self._middle = np.empty(0)
+        # Windows are asked for again by the reports of other days.
+        self.quantiles = lru_cache(maxsize=None)(self._quantiles)
         self._parts: dict[str | None, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         if not rows:
             return
@@ -28,12 +31,12 @@ class Histograms:
         # Buckets of different bases never meet in one: a bucket is its base and its number.
         seconds = middle(np.array(bucket), np.array(gamma, dtype=float))
         self._middle, code = np.unique(seconds, return_inverse=True)
-        ordinals = {one: one.toordinal() for one in set(day)}
-        days = np.array([ordinals[one] for one in day])
+        ordinals = {one: date.fromisoformat(str(one)).toordinal() for one in set(day)}
+        days = np.fromiter(map(ordinals.__getitem__, day), "int64", len(day))
         n = np.array(count, dtype="int64")
         self._parts[None] = (days, code, n)
         keys = {key: number for number, key in enumerate(sorted(set(value)))}
-        place = np.array([keys[key] for key in value])
+        place = np.fromiter(map(keys.__getitem__, value), "int64", len(value))
         for key, number in keys.items():
             picked = np.flatnonzero(place == number)
             self._parts[str(key)] = (days[picked], code[picked], n[picked])
@@ -50,8 +53,8 @@ class Histograms:
         weights = n[start:end]
         return np.bincount(code[start:end], weights, len(self._middle)).astype("int64")
 
-    def quantiles(
-        self, value: str | None, first: date, last: date, at: Sequence[float]
+    def _quantiles(
+        self, value: str | None, first: date, last: date, at: tuple[float, ...]
     ) -> tuple[int, list[float | None]]:
         """(n, the quantiles `at`); each within the relative error of the mapping."""
         cumulative = self.counts(value, first, last).cumsum()

@@ -37,6 +37,9 @@ class Links:
         """The model calls (observations) of the days."""
         return self._view("observations", first, last, conditions)
 
+    def scores(self, first: date, last: date, *conditions: str) -> str | None:
+        return self._view("scores", first, last, conditions)
+
     def prompt(self, name: str, version: str = "") -> str | None:
         if not self._root or not name:
             return None
@@ -59,9 +62,26 @@ def any_of(column: str, *values: str) -> str:
     return f"{column};stringOptions;;any of;{quote(escaped, safe='')}"
 
 
-# What a split of ours is called in Langfuse's tables, and in which view.
-COLUMNS = {
-    "feature": ("traces", "name"),
-    "environment": ("traces", "environment"),
-    "model": ("observations", "model"),
+# What a dimension of ours is called in Langfuse's tables of traces and of observations.
+_TRACES = {"feature": "name", "environment": "environment"}
+_CALLS = {
+    "feature": "traceName",
+    "environment": "environment",
+    "model": "model",
+    "prompt_name": "promptName",
 }
+
+
+def of_trace(dimension: str, value: str) -> list[str]:
+    """The condition of a view of traces; none where Langfuse keeps no such column."""
+    return [any_of(_TRACES[dimension], value)] if dimension in _TRACES and value else []
+
+
+def of_call(dimension: str, value: str) -> list[str]:
+    """The condition of a view of model calls; none where Langfuse keeps no such column."""
+    return [any_of(_CALLS[dimension], value)] if dimension in _CALLS and value else []
+
+
+def at_least(column: str, value: float) -> str:
+    """A condition: the column is as large as the value."""
+    return f"{column};number;;>=;{value:.6g}"

@@ -1,30 +1,32 @@
-"""Reading the marts: every table once a run, cut into days in memory.
+"""Reading the marts: every source once a run, cut into days in memory.
 
 A run over sixty days makes seventy reports that look back months; asking the database per report
-would read every row a hundred times. Money is summed in whole nano-dollars, so a sum depends
-neither on order nor on rounding.
+would read every row a hundred times. Rows are named tuples in the order of days. Money is summed
+in whole nano-dollars, so a sum depends neither on order nor on rounding.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import namedtuple
 from collections.abc import Sequence
-from datetime import date
-from functools import lru_cache
+from datetime import date, timedelta
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import sqlalchemy as sa
 
+from llmops_jobs.alerts.settings import Slo
 from llmops_jobs.report.daily import NANO, Daily
 from llmops_jobs.report.latency import Histograms
 from llmops_jobs.report.rates import Votes, Windows
+from llmops_jobs.report.sources import exact, query_of, whole
 from llmops_jobs.store import Database
-from llmops_jobs.store.columns import Usd
 from llmops_jobs.store.tables import TABLES
 
-SPLITS = ("feature", "model", "tenant", "environment", "provider", "project_id")
-_MEASURES = (
+SPLITS = ("feature", "model", "tenant", "project_id")
+MEASURES = (
     "requests",
     "errors",
     "input_tokens",
@@ -32,10 +34,11 @@ _MEASURES = (
     "cache_read_tokens",
     "cache_write_tokens",
 )
+Row = Any  # a named tuple of a source's columns
 
 
 class Marts:
-    """The tables of some projects for the days [first, last]; a slice per question."""
+    """The marts of some projects for the days [first, last]; a slice per question."""
 
     def __init__(
         self, database: Database, projects: Sequence[str], first: date, last: date
@@ -43,140 +46,156 @@ class Marts:
         self.database = database
         self.projects = tuple(projects)
         self.first, self.last = first, last
-        self._tables: dict[str, tuple[pd.DataFrame, np.ndarray]] = {}
-        self.histogram = lru_cache(maxsize=None)(self._histogram)
+        self._kept: dict[str, tuple[list[Row], list[date]]] = {}
+        self._counts: dict[str, list[tuple[dict[str, str], dict[date, tuple[float, float]]]]] = {}
         self.daily = lru_cache(maxsize=None)(self._daily)
         self.quality = lru_cache(maxsize=None)(self._quality)
-        self.unpriced = lru_cache(maxsize=None)(self._unpriced)
-        self.votes = lru_cache(maxsize=None)(self._votes)
+        self.histogram = lru_cache(maxsize=None)(self._histogram)
 
-    def rows(self, table: str, first: date, last: date) -> pd.DataFrame:
-        """Rows of the days (or `as_of` days) [first, last], days in order; money as float USD."""
-        if table not in self._tables:
-            self._tables[table] = self._read(table)
-        frame, ordinals = self._tables[table]
-        start, end = np.searchsorted(ordinals, [first.toordinal(), last.toordinal() + 1])
-        return frame.iloc[start:end]
+    def rows(self, source: str, first: date, last: date) -> list[Row]:
+        """Rows of the days (or `as_of` days) [first, last]; `source` as in `sources`."""
+        rows, days = self._read(source)
+        return rows[bisect_left(days, first) : bisect_left(days, last + timedelta(days=1))]
 
-    def product(self, table: str, first: date, last: date) -> pd.DataFrame:
-        """`rows` without evaluation overhead."""
-        key = f"{table}, product"
-        if key not in self._tables:
-            frame = self.rows(table, self.first, self.last)
-            frame = frame[~frame["is_evaluation"].to_numpy(dtype=bool)]
-            self._tables[key] = (frame, frame["ordinal"].to_numpy())
-        return self.rows(key, first, last)
+    def on(self, source: str, day: date) -> list[Row]:
+        return self.rows(source, day, day)
 
-    def on(self, table: str, day: date) -> pd.DataFrame:
-        return self.rows(table, day, day)
+    def everything(self, table: str) -> list[Row]:
+        """A table that is not kept by day, all of it."""
+        return self._read(table)[0]
 
-    def everything(self, table: str) -> pd.DataFrame:
-        """All rows of a table that has no days of its own."""
-        if table not in self._tables:
-            target = TABLES[table]
-            query = sa.select(*(_plain(column) for column in target.c))
-            if "project_id" in target.c:
-                query = query.where(target.c.project_id.in_(self.projects))
-            frame = self.database.read(query.order_by(*target.primary_key.columns))
-            self._tables[table] = (frame, np.empty(0))
-        return self._tables[table][0]
+    def _read(self, source: str) -> tuple[list[Row], list[date]]:
+        if source not in self._kept:
+            query, day = query_of(source, self.projects, self.first, self.last)
+            rows = self._fetch(query)
+            days = [getattr(row, day) for row in rows] if day else []
+            self._kept[source] = (rows, days)
+        return self._kept[source]
 
-    def _read(self, table: str) -> tuple[pd.DataFrame, np.ndarray]:
-        target = TABLES[table]
-        day = target.c["day" if "day" in target.c else "as_of"]
-        query = (
-            sa.select(*(_plain(column) for column in target.c))
-            .where(target.c.project_id.in_(self.projects), day.between(self.first, self.last))
-            .where(*_shown(target))
-            .order_by(day, *target.primary_key.columns)
-        )
-        return _by_day(self.database.read(query), day.name)
+    def _fetch(self, query: sa.Select[Any]) -> list[Row]:
+        with self.database.engine.connect() as connection:
+            result = connection.execute(query)
+            make: Any = namedtuple("Row", result.keys())  # type: ignore[misc]
+            return [make(*row) for row in result]
 
-    def usage(self) -> pd.DataFrame:
-        """`usage_daily` summed to the splits that a report shows: `ordinal`, the splits,
-        `is_evaluation`, `price_status`, measures, and `cost` in nano-dollars."""
-        if "usage" not in self._tables:
-            target = TABLES["usage_daily"]
-            keys = [target.c[name] for name in ("day", *SPLITS, "is_evaluation", "price_status")]
-            query = (
-                sa.select(
-                    *keys,
-                    *(sa.cast(sa.func.sum(target.c[name]), sa.BigInteger) for name in _MEASURES),
-                    sa.cast(sa.func.sum(target.c.cost_usd), sa.Double),
-                )
-                .where(
-                    target.c.project_id.in_(self.projects),
-                    target.c.day.between(self.first, self.last),
-                )
-                .group_by(*keys)
-                .order_by(*keys)
-            )
-            frame = self.database.read(query)
-            names = ("day", *SPLITS, "is_evaluation", "price_status", *_MEASURES, "cost_usd")
-            frame.columns = pd.Index(names)
-            frame["cost"] = np.rint(frame["cost_usd"].astype(float) * NANO).astype("int64")
-            frame["is_evaluation"] = frame["is_evaluation"].astype(bool)
-            self._tables["usage"] = _by_day(frame.drop(columns="cost_usd"), "day")
-        return self._tables["usage"][0]
-
-    def _usage_by(self, split: str | None, evaluation: bool = False) -> pd.DataFrame:
-        """Product usage (or evaluation overhead) by day and split: index (ordinal, value)."""
-        usage = self.usage()
-        usage = usage[usage["is_evaluation"] == evaluation]
-        keys = ["ordinal"] if split is None else ["ordinal", split]
-        return usage.groupby(keys)[[*_MEASURES, "cost"]].sum()
-
-    def _daily(self, split: str | None, evaluation: bool = False) -> Daily:
-        frame = self._usage_by(split, evaluation)
-        return Daily(frame, self.usage_days(), self.first, self.last)
-
-    def price_books(self) -> list[tuple[date, str]]:
-        """Day and hash of every price book that priced a call."""
-        if "price_books" not in self._tables:
-            target = TABLES["usage_daily"]
-            query = (
-                sa.select(target.c.day, target.c.price_book_hash)
-                .where(
-                    target.c.project_id.in_(self.projects),
-                    target.c.day.between(self.first, self.last),
-                )
-                .distinct()
-            )
-            self._tables["price_books"] = (self.database.read(query), np.empty(0))
-        frame = self._tables["price_books"][0]
-        return list(zip(frame["day"], frame["price_book_hash"], strict=True))
-
-    def _unpriced(self) -> pd.DataFrame:
-        """Product calls without a price, by day (`ordinal`) and model."""
-        usage = self.usage()
-        rows = usage[(usage["price_status"] == "unpriced") & ~usage["is_evaluation"]]
-        measures = ["requests", "input_tokens", "output_tokens"]
-        return rows.groupby(["ordinal", "model"], as_index=False)[measures].sum()
-
-    def usage_days(self) -> np.ndarray:
-        """Ordinals of the days that have any usage."""
-        return np.unique(self.usage()["ordinal"].to_numpy())
-
-    def _quality(self, days: int) -> Windows:
-        return Windows(self.rows("quality_window", self.first, self.last), days)
-
-    def _votes(self) -> Votes:
-        rows, traces = (
-            self.product(table, self.first, self.last)
-            for table in ("feedback_daily", "trace_daily")
-        )
-        return Votes(rows, traces)
-
-    def _histogram(self, level: str, metric: str, split: str) -> Histograms:
-        """Mergeable latency histograms by day and value of `split`."""
-        target = TABLES["latency_histogram"]
-        keys = [target.c.day, target.c[split], target.c.bucket]
+    @cached_property
+    def _usage(self) -> list[Row]:
+        """`usage_daily` summed to what a report splits by."""
+        target = TABLES["usage_daily"]
+        keys = [target.c[name] for name in ("day", *SPLITS, "is_evaluation", "price_status")]
         query = (
             sa.select(
                 *keys,
-                sa.cast(sa.func.sum(target.c.n), sa.BigInteger).label("n"),
-                sa.func.max(target.c.gamma).label("gamma"),
+                *(whole(target.c[name]).label(name) for name in MEASURES),
+                exact(target.c.cost_usd).label("cost_usd"),
             )
+            .where(
+                target.c.project_id.in_(self.projects),
+                target.c.day.between(self.first, self.last),
+            )
+            .group_by(*keys)
+        )
+        return self._fetch(query)
+
+    @cached_property
+    def _columns(self) -> dict[str, np.ndarray]:
+        """The rows of usage by column: ordinals of days, codes of splits, whole numbers."""
+        rows = self._usage
+        names = ("day", *SPLITS, "is_evaluation", "price_status", *MEASURES, "cost_usd")
+        columns = dict(
+            zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True)
+        )
+        ordinals = {day: day.toordinal() for day in set(columns["day"])}
+        made = {"day": np.array([ordinals[day] for day in columns["day"]], dtype="int64")}
+        made["is_evaluation"] = np.array(columns["is_evaluation"], dtype=bool)
+        made["cost"] = np.rint(np.array(columns["cost_usd"], dtype=float) * NANO).astype("int64")
+        return made | {name: np.array(columns[name], dtype="int64") for name in MEASURES}
+
+    def usage_days(self) -> np.ndarray:
+        """Ordinals of the days that have any usage."""
+        return np.unique(self._columns["day"])
+
+    def _daily(self, split: str | None, evaluation: bool = False) -> Daily:
+        """Product usage (or evaluation overhead) by day, and by value of a split."""
+        columns = self._columns
+        picked = np.flatnonzero(columns["is_evaluation"] == evaluation)
+        values, codes = [""], np.zeros(len(picked), dtype="int64")
+        if split is not None:
+            place = ("day", *SPLITS).index(split)
+            texts = [self._usage[row][place] for row in picked.tolist()]
+            values = sorted(set(texts))
+            code = {value: number for number, value in enumerate(values)}
+            codes = np.array([code[text] for text in texts], dtype="int64")
+        measures = {name: columns[name][picked] for name in (*MEASURES, "cost")}
+        days = columns["day"][picked]
+        return Daily(days, codes, values, measures, self.usage_days(), self.first, self.last)
+
+    @cached_property
+    def unpriced(self) -> list[tuple[date, str, int, int]]:
+        """Product calls without a price: (day, model, calls, tokens)."""
+        return [
+            (row.day, row.model, row.requests, row.input_tokens + row.output_tokens)
+            for row in self._usage
+            if row.price_status == "unpriced" and not row.is_evaluation
+        ]
+
+    @cached_property
+    def price_books(self) -> list[tuple[date, str]]:
+        """Day and hash of every price book that priced a call."""
+        target = TABLES["usage_daily"]
+        query = (
+            sa.select(target.c.day, target.c.price_book_hash)
+            .where(
+                target.c.project_id.in_(self.projects),
+                target.c.day.between(self.first, self.last),
+            )
+            .distinct()
+        )
+        return [(row.day, row.price_book_hash) for row in self._fetch(query)]
+
+    def failed(self, first: date, last: date) -> dict[str, Row]:
+        """A failing score of each scorer: the least value of the newest of the days."""
+        return {row.scorer: row for row in self.rows("failures", first, last)}
+
+    def counts(self, slo: Slo) -> list[tuple[dict[str, str], dict[date, tuple[float, float]]]]:
+        """(labels, day -> (bad, all) events) of every slice of an objective; one project's."""
+        if slo.name not in self._counts:
+            from llmops_jobs.alerts.marts import Marts as Alerts
+            from llmops_jobs.alerts.metrics import METRICS
+
+            # The alerts' marts reach eight weeks back from their first day.
+            first = min(self.first + timedelta(days=56), self.last)
+            alerts = Alerts(self.database, self.projects[0], first, self.last)
+            frame = METRICS[slo.metric].series(alerts, slo.by, slo.where, slo.within)
+            known = ("day", "value", "n", "low", "high", "bad", "top", "bottom")
+            names = [str(column) for column in frame.columns if column not in known]
+            slices: dict[tuple[str, ...], dict[date, tuple[float, float]]] = {}
+            for row in frame.to_dict("records"):
+                days = slices.setdefault(tuple(str(row[name]) for name in names), {})
+                days[row["day"]] = (float(row["bad"]), float(row["n"]))
+            self._counts[slo.name] = [
+                ({**slo.where, **dict(zip(names, key, strict=True))}, days)
+                for key, days in sorted(slices.items())
+            ]
+        return self._counts[slo.name]
+
+    def _quality(self, days: int) -> Windows:
+        rows = self.rows("quality_window", self.first, self.last)
+        return Windows([row for row in rows if row.window_days == days])
+
+    @cached_property
+    def votes(self) -> Votes:
+        span = self.first, self.last
+        return Votes(self.rows("votes", *span), self.rows("traces", *span))
+
+    def _histogram(self, level: str, metric: str) -> Histograms:
+        """Mergeable latency histograms by day: of traces by feature, of model calls by model."""
+        target = TABLES["latency_histogram"]
+        split = target.c.feature if level == "trace" else target.c.model
+        # The largest mart: its days stay as the driver gives them, which saves a third.
+        keys = [sa.type_coerce(target.c.day, sa.String), split, target.c.bucket]
+        query = (
+            sa.select(*keys, whole(target.c.n), sa.func.max(target.c.gamma))
             .where(
                 target.c.project_id.in_(self.projects),
                 target.c.day.between(self.first, self.last),
@@ -189,30 +208,3 @@ class Marts:
         )
         with self.database.engine.connect() as connection:
             return Histograms(connection.execute(query).fetchall())
-
-
-def _shown(target: sa.Table) -> list[sa.ColumnElement[bool]]:
-    """What a report can show of a table; some hold a hundred times more, for other readers."""
-    columns = target.c
-    if target.name in ("spend_forecast", "period_forecast"):
-        return [columns.scope == "total", columns.metric == "cost_usd"]
-    if target.name in ("anomaly", "forecast_score"):
-        return [columns.metric == "cost_usd"]
-    if target.name == "version_comparison":
-        return [columns.slice == "total"]
-    if target.name == "quality_window":
-        by_feature = columns.scope.startswith("feature=", autoescape=True)
-        return [columns.window_days.in_([7, 28]), sa.or_(columns.scope == "total", by_feature)]
-    return []
-
-
-def _plain(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
-    """Money as a double: exact Decimals cost a second per ten thousand rows to build."""
-    if isinstance(column.type, Usd):
-        return sa.cast(column, sa.Double).label(column.name)
-    return column
-
-
-def _by_day(frame: pd.DataFrame, column: str) -> tuple[pd.DataFrame, np.ndarray]:
-    ordinals = np.array([day.toordinal() for day in frame[column]], dtype="int64")
-    return frame.assign(ordinal=ordinals), ordinals

@@ -120,6 +120,7 @@ class LineChart(Part):
     limits: list[Limit] = []
     marks: list[Mark] = []
     forecast_from: date | None = Field(None, description="first day that is forecast")
+    traces: str | None = Field(None, description="the traces or calls behind it, in Langfuse")
     zero: bool = Field(True, description="whether the axis starts at zero")
     log: bool = Field(False, description="whether the axis is logarithmic")
 
@@ -139,6 +140,7 @@ class Waterfall(Part):
     title: str
     unit: Unit
     steps: list[Step]
+    traces: str | None = Field(None, description="the calls of the period, in Langfuse")
 
 
 class Multiples(Part):
@@ -181,6 +183,8 @@ class Table(Part):
     rows: list[list[Cell]]
     total: list[Cell] | None = None
     note: Prose = []
+    traces: str | None = Field(None, description="the traces or calls behind it, in Langfuse")
+    folded: bool = Field(False, description="detail that a page opens on request")
 
 
 class Text(Part):
@@ -198,6 +202,10 @@ class Section(Part):
     title: str
     lead: Prose = []
     blocks: list[Block] = []
+    traces: str | None = Field(
+        None,
+        description="the traces or calls in Langfuse behind every number that has no nearer link",
+    )
     width: Literal["half", "full"] = "full"
 
 
@@ -210,7 +218,8 @@ class Tile(Part):
     change: Change | None = None
     note: Prose = []
     spark: list[Number] = []
-    href: str = ""
+    href: str = Field("", description="the section with more")
+    traces: str | None = Field(None, description="the traces or calls behind it, in Langfuse")
 
 
 class Finding(Part):
@@ -236,6 +245,7 @@ class Verdict(Part):
     numbers: Prose = []
     findings: list[Finding]
     decisions: list[Decision]
+    traces: str | None = Field(None, description="the period's model calls in Langfuse")
 
 
 class Period(Part):

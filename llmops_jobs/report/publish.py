@@ -10,11 +10,11 @@ from datetime import UTC, date, datetime, timedelta
 import pandas as pd
 import sqlalchemy as sa
 
+from llmops_jobs.alerts.settings import AlertSettings
 from llmops_jobs.days import days
 from llmops_jobs.report.build import ALL_PROJECTS, build, marts_for
 from llmops_jobs.report.edition import end_of_month, period_end
 from llmops_jobs.report.faces.markdown import plain
-from llmops_jobs.report.marts import Marts
 from llmops_jobs.report.model import ReportModel
 from llmops_jobs.report.settings import ReportSettings
 from llmops_jobs.report.site import (
@@ -36,6 +36,7 @@ PERIODS = ("day", "week", "month")
 class Published:
     report: ReportModel
     path: str
+    sha256: str  # of report.json
     changed: bool
 
 
@@ -49,6 +50,7 @@ def publish(
     *,
     periods: Sequence[str] = PERIODS,
     formats: Sequence[str] = FORMATS,
+    alerts: AlertSettings | None = None,
 ) -> Iterator[Published]:
     """Writes the reports of the days [first, last] and of the weeks and months they touch.
 
@@ -65,7 +67,14 @@ def publish(
         project = ids[0] if len(ids) == 1 else ALL_PROJECTS
         rows = []
         for period, day in touched(first, last, periods):
-            done = _one(database, settings, site, marts, (project, period, day, end), formats)
+            as_of = min(day, end)
+            report = build(
+                database, settings, project, period, day, marts=marts, as_of=as_of, alerts=alerts
+            )
+            json = to_json(report)
+            changed = write(site, report, json, formats)
+            sha256 = hashlib.sha256(json.encode()).hexdigest()
+            done = Published(report, f"{stem_of(report)}.html", sha256, changed)
             rows.append(_row(done))
             yield done
         _record(database, pd.DataFrame(rows))
@@ -85,20 +94,6 @@ def newest_day(database: Database, projects: Sequence[str]) -> date | None:
     return found if isinstance(found, date) else None
 
 
-def _one(
-    database: Database,
-    settings: ReportSettings,
-    site: Site,
-    marts: Marts,
-    key: tuple[str, str, date, date],
-    formats: Sequence[str],
-) -> Published:
-    project, period, day, end = key
-    report = build(database, settings, project, period, day, marts=marts, as_of=min(day, end))
-    changed = write(site, report, formats)
-    return Published(report, f"{stem_of(report)}.html", changed)
-
-
 def _row(done: Published) -> dict[str, object]:
     report, numbers = done.report, done.report.summary
     return {
@@ -107,7 +102,7 @@ def _row(done: Published) -> dict[str, object]:
         "day": period_end(report.period.kind, report.period.last),
         "as_of": report.period.last,
         "path": done.path,
-        "sha256": hashlib.sha256(to_json(report).encode()).hexdigest(),
+        "sha256": done.sha256,
         "verdict": report.verdict.status,
         "headline": plain([*report.verdict.headline, " ", *report.verdict.numbers]),
         "price_book_hash": ",".join(report.provenance.price_book_hashes),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from functools import lru_cache
+from operator import add
+from typing import Any, Final
 
-import numpy as np
-import pandas as pd
-
+from llmops_jobs.days import days as days_between
 from llmops_jobs.signals.intervals import wilson
+
+_NONE: Final = (0.0,) * 6
 
 
 @dataclass(frozen=True)
@@ -26,36 +29,32 @@ class Rate:
 
 
 class Windows:
-    """`quality_window`, one length of window: metric and scope -> last day -> rate."""
+    """Rows of `quality_window` of one length: metric and scope -> last day -> rate."""
 
-    def __init__(self, rows: pd.DataFrame, days: int) -> None:
-        rows = rows[rows["window_days"] == days]
-        self._rates: dict[tuple[str, str], dict[int, Rate]] = {}
-        names = ["scope", "metric", "ordinal", "n", "estimate", "low", "high", "n_human"]
-        for scope, metric, day, n, estimate, low, high, human, raw, method in rows[
-            [*names, "raw_judge_rate", "method"]
-        ].itertuples(index=False, name=None):
+    def __init__(self, rows: Iterable[Any]) -> None:
+        self._rates: dict[tuple[str, str], dict[date, Rate]] = {}
+        for row in rows:
             rate = Rate(
-                n=int(n),
-                estimate=_number(estimate),
-                low=_number(low),
-                high=_number(high),
-                n_human=int(human),
-                raw=_number(raw),
-                method=str(method),
+                n=row.n,
+                estimate=row.estimate,
+                low=row.low,
+                high=row.high,
+                n_human=row.n_human,
+                raw=row.raw_judge_rate,
+                method=row.method,
             )
-            self._rates.setdefault((scope, metric), {})[int(day)] = rate
+            self._rates.setdefault((row.scope, row.metric), {})[row.day] = rate
 
     def on(self, metric: str, day: date, scope: str = "total") -> Rate:
         """The rate of the window that ends on `day`."""
-        return self._rates.get((scope, metric), {}).get(day.toordinal(), Rate())
+        return self._rates.get((scope, metric), {}).get(day, Rate())
 
     def metrics(self, day: date, scope: str = "total") -> list[str]:
         """Metrics of that day: those that people label first, then the least passed."""
         found = [
-            (metric, rates[day.toordinal()])
+            (metric, rates[day])
             for (where, metric), rates in self._rates.items()
-            if where == scope and day.toordinal() in rates
+            if where == scope and day in rates
         ]
         found.sort(key=lambda one: (-one[1].n_human, _unknown_last(one[1].estimate), one[0]))
         return [metric for metric, _ in found]
@@ -64,44 +63,35 @@ class Windows:
         """(value, rate) of every slice of a dimension, the least passed first."""
         start = f"{dimension}="
         found = [
-            (scope.removeprefix(start), rates[day.toordinal()])
+            (scope.removeprefix(start), rates[day])
             for (scope, name), rates in self._rates.items()
-            if name == metric and scope.startswith(start) and day.toordinal() in rates
+            if name == metric and scope.startswith(start) and day in rates
         ]
         return sorted(found, key=lambda one: (_unknown_last(one[1].estimate), one[0]))
 
 
 class Votes:
-    """`feedback_daily` summed by score, source and day."""
+    """Feedback by score, source and day."""
 
-    def __init__(self, rows: pd.DataFrame, traces: pd.DataFrame) -> None:
-        """`traces`: `ordinal` and `traces`, what could have been rated."""
-        self._sums: dict[tuple[str, str], dict[int, np.ndarray]] = {}
-        is_vote = rows["rate"].notna().to_numpy()
-        value = (rows["mean_value"].astype(float) * rows["n"]).fillna(0.0).to_numpy()
-        columns = zip(
-            rows["score_name"],
-            rows["source"],
-            rows["ordinal"],
-            rows["n"] * is_vote,
-            rows["positive"],
-            rows["rated_traces"],
-            value,
-            rows["n"] * rows["mean_value"].notna().to_numpy(),
-            rows["n"],
-            strict=True,
-        )
-        for score, source, day, *numbers in columns:
-            days = self._sums.setdefault((str(score), str(source)), {})
-            days[int(day)] = days.get(int(day), np.zeros(6)) + np.array(numbers, dtype=float)
-        self._traces = traces.groupby("ordinal")["traces"].sum().to_dict()
+    def __init__(self, rows: Iterable[Any], traces: Iterable[Any]) -> None:
+        """`rows` and `traces`: the sources `votes` and `traces`."""
+        self._sums: dict[tuple[str, str], dict[date, tuple[float, ...]]] = {}
+        for row in rows:
+            days = self._sums.setdefault((row.score_name, row.source), {})
+            numbers = (row.votes, row.positive, row.rated_traces, row.total, row.valued, row.n)
+            days[row.day] = tuple(map(add, days.get(row.day, _NONE), numbers))
+        self._traces: dict[date, int] = {}
+        for row in traces:
+            self._traces[row.day] = self._traces.get(row.day, 0) + row.traces
+        # Windows are asked for again by the reports of other days.
+        self.rate = lru_cache(maxsize=None)(self._rate)
 
     def scores(self, first: date, last: date) -> list[tuple[str, str]]:
         """(score, source) with most scores first."""
         count = {key: self._sum(key, first, last)[5] for key in self._sums}
         return sorted((key for key in count if count[key]), key=lambda key: (-count[key], key))
 
-    def rate(self, key: tuple[str, str], first: date, last: date) -> Rate:
+    def _rate(self, key: tuple[str, str], first: date, last: date) -> Rate:
         """The positive share of a score that is a vote."""
         n, positive = self._sum(key, first, last)[:2]
         if not n:
@@ -116,7 +106,7 @@ class Votes:
 
     def response(self, key: tuple[str, str], first: date, last: date) -> float | None:
         """Rated traces / traces."""
-        traces = sum(self._traces.get(day, 0) for day in _span(first, last))
+        traces = sum(self._traces.get(day, 0) for day in days_between(first, last))
         return float(self._sum(key, first, last)[2]) / traces if traces else None
 
     def headline(self, first: date, last: date) -> tuple[str, str] | None:
@@ -128,21 +118,13 @@ class Votes:
         ]
         return users[0] if users else None
 
-    def _sum(self, key: tuple[str, str], first: date, last: date) -> np.ndarray:
+    def _sum(self, key: tuple[str, str], first: date, last: date) -> tuple[float, ...]:
         days = self._sums.get(key, {})
-        total = np.zeros(6)
-        for day in _span(first, last):
+        total = _NONE
+        for day in days_between(first, last):
             if day in days:
-                total += days[day]
+                total = tuple(map(add, total, days[day]))
         return total
-
-
-def _span(first: date, last: date) -> range:
-    return range(first.toordinal(), last.toordinal() + 1)
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None or pd.isna(value) else float(value)
 
 
 def _unknown_last(estimate: float | None) -> tuple[bool, float]:

@@ -78,11 +78,11 @@ def stem(project: str, period: str, day: str) -> str:
     return f"{folder}/{period}/{day}"
 
 
-def faces(report: ReportModel, formats: Sequence[str] = FORMATS, **place: Any) -> dict[str, str]:
-    """Ending -> content of the report's files."""
+def faces(report: ReportModel, json: str, formats: Sequence[str], **place: Any) -> dict[str, str]:
+    """Ending -> content of the report's files; `json` is `to_json(report)`."""
     made = {}
     if "json" in formats:
-        made["json"] = to_json(report)
+        made["json"] = json
     if "md" in formats:
         made["md"] = markdown.render(report)
     if "html" in formats:
@@ -95,10 +95,10 @@ def to_json(report: ReportModel) -> str:
     return report.model_dump_json(exclude_none=True) + "\n"
 
 
-def write(site: Site, report: ReportModel, formats: Sequence[str] = FORMATS) -> bool:
+def write(site: Site, report: ReportModel, json: str, formats: Sequence[str] = FORMATS) -> bool:
     """Writes a report's files; says whether any changed."""
     place = stem_of(report)
-    contents = faces(report, formats, files=place.rsplit("/", 1)[1])
+    contents = faces(report, json, formats, files=place.rsplit("/", 1)[1])
     wrote = [site.put(f"{place}.{ending}", text) for ending, text in contents.items()]
     return any(wrote)
 
@@ -114,7 +114,7 @@ def write_latest(site: Site, rows: pd.DataFrame) -> None:
     if content is None:
         return
     report = ReportModel.model_validate_json(content)
-    for ending, text in faces(report, root="", files="latest").items():
+    for ending, text in faces(report, content, FORMATS, root="", files="latest").items():
         site.put(f"latest.{ending}", text)
 
 

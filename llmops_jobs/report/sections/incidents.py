@@ -1,15 +1,24 @@
-"""Open and recently resolved incidents, and whether their messages arrived."""
+"""Incidents as they stood on the report's last day.
+
+An incident's row tells of its latest night: its wording, severity and delivery go on changing. A
+page of a past day must not, so it says only what stays true: the rule and its slice, the day it
+opened, and whether it had cleared, was acknowledged or silenced by then. Its severity is that of
+the rule; a budget's is that of the budget on the day.
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
-import pandas as pd
-
+from llmops_jobs.alerts.defaults import RULES
+from llmops_jobs.alerts.metrics import METRICS
+from llmops_jobs.alerts.settings import Rule
+from llmops_jobs.alerts.silences import Silence
 from llmops_jobs.report.edition import Edition
+from llmops_jobs.report.links import of_call
 from llmops_jobs.report.model import (
     Cell,
     Column,
@@ -26,66 +35,172 @@ from llmops_jobs.report.model import (
     label,
     name,
 )
+from llmops_jobs.report.sections.versions import metric_name
 from llmops_jobs.report.words import clean
 
-_SEVERITY: dict[str, Status] = {"critical": "act", "warning": "watch", "info": "none"}
+_SEVERITY: Final[dict[str, Status]] = {"critical": "act", "warning": "watch", "info": "none"}
+_RANK: Final = {"critical": 0, "warning": 1}
 # A warning is a finding for so many days after it opened.
-_KNOWN_DAYS = 7
-_OPEN = ("open", "acknowledged", "silenced")
+_KNOWN_DAYS: Final = 7
+_SHOWN: Final = 10
+_NEWS: Final = {
+    "unpriced-model": "calls without a price",
+    "budget": "budget at risk or over",
+    "spend-anomaly": "spend outside its forecast",
+    "data-completeness": "the copy differs from its source",
+    "version-worse": "the new version is worse",
+    "drift": "drift",
+    "new-error-family": "a kind of error never seen before",
+    "model-swap": "another model answers than was asked for",
+    "change-point": "a lasting change",
+    "failed-run": "a run failed",
+    "heartbeat": "a night did not finish",
+}
 
 
-def known(edition: Edition) -> pd.DataFrame:
-    """Incidents as they stood on the last day: what opened later is not there, what resolved
-    later is still open; a column `as_of_state`."""
-    rows = edition.marts.everything("incident")
-    if rows.empty:
-        return rows.assign(as_of_state=[])
-    begun = [_before(day, edition.last) for day in rows["first_day"]]
-    rows = rows[np.array(begun, dtype=bool)]
-    states = []
-    for row in rows.itertuples():
-        resolved_later = row.state == "resolved" and not _before(_resolved_day(row), edition.last)
-        states.append("open" if resolved_later else row.state)
-    return rows.assign(as_of_state=states)
+@dataclass(frozen=True)
+class Known:
+    """An incident as of a day: state is open, acknowledged, silenced or resolved."""
+
+    row: Any
+    labels: dict[str, str]
+    opened: date
+    state: str
+    severity: str
+
+    @property
+    def live(self) -> bool:
+        return self.state != "resolved"
 
 
-def _before(day: Any, last: date) -> bool:
-    return isinstance(day, date) and day <= last
+def known(edition: Edition) -> list[Known]:
+    """What had opened by the last day, the live first, then the grave, then the new."""
+    found = [one for row in edition.marts.everything("incident") if (one := _of(edition, row))]
+    return sorted(
+        found,
+        key=lambda one: (
+            not one.live,
+            _RANK.get(one.severity, 2),
+            -one.opened.toordinal(),
+            one.row.fingerprint,
+            one.row.episode,
+        ),
+    )
 
 
-def _resolved_day(row: Any) -> date | None:
-    """The evaluated day on which it cleared."""
-    return row.last_day if isinstance(row.last_day, date) else None
+def _of(edition: Edition, row: Any) -> Known | None:
+    detail = _object(row.detail)
+    labels = {key: str(value) for key, value in _object(row.labels).items()}
+    if row.first_day is None or row.state == "pending":
+        return None
+    waited = detail.get("for_days", 1)
+    opened = row.first_day + timedelta(days=(waited if isinstance(waited, int) else 1) - 1)
+    if opened > edition.last:
+        return None
+    severity = _severity(edition, row, labels)
+    resolved = row.state == "resolved" and row.last_day is not None
+    if resolved and row.last_day <= edition.last:
+        state = "resolved"
+    elif _silenced(edition, row, labels, severity):
+        state = "silenced"
+    elif row.acknowledged_at is not None and row.acknowledged_at.date() <= edition.last:
+        state = "acknowledged"
+    else:
+        state = "open"
+    return Known(row, labels, opened, state, severity)
 
 
-def open_now(edition: Edition) -> pd.DataFrame:
-    rows = known(edition)
-    return rows[rows["as_of_state"].isin(_OPEN)]
+def _object(text: Any) -> dict[str, Any]:
+    try:
+        made = json.loads(text or "{}")
+    except (TypeError, ValueError):
+        return {}
+    return made if isinstance(made, dict) else {}
+
+
+def _rule(edition: Edition, rule: str) -> Rule | None:
+    return next((one for one in (*RULES, *edition.alerts.rules) if one.name == rule), None)
+
+
+def _severity(edition: Edition, row: Any, labels: dict[str, str]) -> str:
+    if row.rule == "budget":
+        status = {one.budget: one.status for one in edition.marts.on("budget_status", edition.last)}
+        return "critical" if status.get(labels.get("budget", "")) == "over" else "warning"
+    written = _rule(edition, row.rule)
+    if written is not None:
+        return written.severity
+    return "warning" if row.rule in _NEWS else str(row.severity)
+
+
+def _silenced(edition: Edition, row: Any, labels: dict[str, str], severity: str) -> bool:
+    for one in edition.marts.everything("silence"):
+        if one.starts_at.date() <= edition.last <= one.ends_at.date():
+            matcher = {key: str(value) for key, value in _object(one.matcher).items()}
+            silence = Silence(
+                one.silence_id, matcher, one.reason, one.created_by, one.starts_at, one.ends_at
+            )
+            if matcher and silence.covers(row.rule, severity, labels):
+                return True
+    return False
+
+
+def wording(edition: Edition, one: Known) -> str:
+    """What happened and where, from the rule and its labels alone."""
+    written = _rule(edition, one.row.rule)
+    if written is not None and written.metric in METRICS:
+        direction = "above" if written.upwards else "below"
+        usual = written.rises_by is not None or written.falls_by is not None
+        says = f"{METRICS[written.metric].says} {direction} {'the usual' if usual else 'the bound'}"
+    else:
+        says = _NEWS.get(one.row.rule, str(one.row.rule).replace("-", " "))
+    where = [
+        f"{key.replace('_', ' ')} {metric_name(value) if key in ('compared', 'metric') else value}"
+        for key, value in sorted(one.labels.items())
+        if value
+    ]
+    return f"{says}: {', '.join(where)}" if where else says
+
+
+def _calls(edition: Edition, one: Known) -> str | None:
+    """The calls of the slice since it opened."""
+    labels = dict(one.labels)
+    if "scope" in labels:
+        dimension, _, value = labels.pop("scope").partition("=")
+        labels[dimension] = value
+    conditions = [condition for item in sorted(labels.items()) for condition in of_call(*item)]
+    cleared = one.row.last_day if one.state == "resolved" else edition.last
+    return edition.links.calls(one.opened, max(one.opened, cleared), *conditions)
+
+
+def open_now(edition: Edition) -> list[Known]:
+    return [one for one in known(edition) if one.live]
 
 
 def section(edition: Edition) -> Section:
-    rows = known(edition)
-    recent = [
-        row.as_of_state in _OPEN or _before(edition.history[0], row.last_day or edition.last)
-        for row in rows.itertuples()
-    ]
-    rows = rows[np.array(recent, dtype=bool)]
-    if rows.empty:
+    start = edition.history[0]
+    recent = [one for one in known(edition) if one.live or one.row.last_day >= start]
+    if not recent:
         return Section(
             id="incidents",
             title="Incidents",
             blocks=[Text(prose=["No incident is open, and none was resolved lately."])],
         )
-    order = rows["as_of_state"].map(lambda state: 0 if state in _OPEN else 1)
-    rank = rows["severity"].map({"critical": 0, "warning": 1}).fillna(2)
-    rows = rows.assign(_order=order, _rank=rank).sort_values(
-        ["_order", "_rank", "first_day"], ascending=[True, True, False], kind="stable"
-    )
-    sent = edition.marts.everything("notification")
-    table = [_row(row, _delivery(sent, row)) for row in rows.head(12).itertuples()]
+    live = sum(one.live for one in recent)
+    note: Prose = []
+    if len(recent) > _SHOWN:
+        hidden = figure(len(recent) - _SHOWN, "count")
+        note = [hidden, " more: ", name("llmops alerts list"), "."]
     return Section(
         id="incidents",
         title="Incidents",
+        lead=[
+            figure(live, "count"),
+            " open on the last day, ",
+            figure(len(recent) - live, "count"),
+            " resolved in the ",
+            figure(len(edition.history_days), "count"),
+            " days before.",
+        ],
         blocks=[
             Table(
                 id="incident-list",
@@ -94,91 +209,97 @@ def section(edition: Edition) -> Section:
                     Column(key="state", label="State"),
                     Column(key="summary", label="Incident"),
                     Column(key="first_day", label="Since"),
+                    Column(key="cleared", label="Cleared"),
                     Column(key="owner", label="Owner"),
-                    Column(key="delivery", label="Delivery"),
+                    Column(key="delivery", label="Told"),
                 ],
-                rows=table,
+                rows=[_row(edition, one) for one in recent[:_SHOWN]],
+                note=note,
             )
         ],
+        traces=edition.links.calls(*edition.history),
     )
 
 
-def _row(row: Any, delivery: Cell) -> list[Cell]:
-    state = str(row.as_of_state)
-    status: Status = "ok" if state == "resolved" else _SEVERITY.get(str(row.severity), "watch")
-    runbook = str(row.runbook or "")
+def _row(edition: Edition, one: Known) -> list[Cell]:
+    status: Status = "ok" if not one.live else _SEVERITY.get(one.severity, "watch")
+    runbook = str(one.row.runbook or "")
+    note: Prose = [name(one.row.rule, 60), " · ", name(one.severity, 12)]
+    if runbook.startswith(("https://", "http://")):
+        note += [" · ", Link(text="runbook", href=runbook)]
+    cleared = one.row.last_day.isoformat() if not one.live else None
     return [
-        Cell(text=state.capitalize(), status=status),
-        label(
-            row.summary or row.rule,
-            200,
-            note=[name(row.rule, 60), " · ", name(row.severity, 12)],
-            href=runbook if runbook.startswith(("https://", "http://")) else None,
-        ),
-        cell(row.first_day.isoformat(), "day"),
-        label(row.owner, 40) if row.owner else Cell(text="–"),
-        delivery,
+        Cell(text=one.state.capitalize(), status=status),
+        label(wording(edition, one), 200, note=note, href=_calls(edition, one)),
+        cell(one.opened.isoformat(), "day"),
+        cell(cleared, "day"),
+        label(one.row.owner, 40) if one.row.owner else Cell(text="–"),
+        _told(edition, one),
     ]
 
 
-def _delivery(sent: pd.DataFrame, incident: Any) -> Cell:
-    rows = sent[
-        (sent["fingerprint"] == incident.fingerprint) & (sent["episode"] == incident.episode)
-    ]
-    if rows.empty:
-        return Cell(text="not queued")
-    latest = rows.groupby("channel", sort=True).last()
-    words = {"sent": "✓", "dead": "failed", "pending": "waiting", "leased": "waiting"}
-    parts = [
-        f"{clean(channel, 24)} {words.get(row.status, row.status)}"
-        for channel, row in latest.iterrows()
-    ]
-    dead = (latest["status"] == "dead").any()
-    return Cell(text=" · ".join(parts), status="act" if dead else None)
+def _told(edition: Edition, one: Known) -> Cell:
+    """Which channels had accepted a message by the end of the last day, and which gave up."""
+    latest: dict[str, str] = {}
+    for row in edition.marts.everything("notification"):
+        same = row.fingerprint == one.row.fingerprint and row.episode == one.row.episode
+        if not same:
+            continue
+        if row.sent_at is not None and row.sent_at.date() <= edition.last:
+            latest[row.channel] = "✓"
+        elif row.status == "dead" and _by(row.due_at or row.created_at, edition.last):
+            latest[row.channel] = "failed"
+    if not latest:
+        return Cell(text="–")
+    parts = [f"{clean(channel, 24)} {word}" for channel, word in sorted(latest.items())]
+    return Cell(text=" · ".join(parts), status="act" if "failed" in latest.values() else None)
+
+
+def _by(at: Any, last: date) -> bool:
+    return at is None or at.date() <= last
 
 
 def findings(edition: Edition) -> list[Finding]:
     found = []
-    for row in open_now(edition).itertuples():
-        status = _SEVERITY.get(str(row.severity), "watch")
-        if status == "none" or row.as_of_state == "silenced":
+    for one in open_now(edition):
+        status = _SEVERITY.get(one.severity, "watch")
+        if status == "none" or one.state == "silenced" or one.row.rule in _SAID:
             continue
-        if status == "watch" and row.first_day < edition.first - timedelta(days=_KNOWN_DAYS):
+        if status == "watch" and one.opened < edition.first - timedelta(days=_KNOWN_DAYS):
             continue  # no news any more; it stays in the list of incidents
-        prose: Prose = [name(row.summary or row.rule, 240)]
-        if isinstance(row.first_day, date) and row.first_day < edition.first:
-            end = "" if str(row.summary or "").rstrip().endswith((".", "!", "?")) else "."
-            prose += [f"{end} Open since ", figure(row.first_day, "date"), "."]
+        prose: Prose = [name(wording(edition, one), 240), "."]
+        if one.opened < edition.first:
+            prose = [prose[0], "; open since ", figure(one.opened, "date"), "."]
         evidence = [Link(text="evidence", href="#incidents")]
-        if str(row.runbook or "").startswith(("https://", "http://")):
-            evidence.append(Link(text="runbook", href=str(row.runbook)))
+        if calls := _calls(edition, one):
+            evidence.append(Link(text="calls", href=calls))
+        if str(one.row.runbook or "").startswith(("https://", "http://")):
+            evidence.append(Link(text="runbook", href=str(one.row.runbook)))
         found.append(
-            Finding(
-                status=status,
-                topic="Incident",
-                prose=prose,
-                evidence=evidence,
-                weight=_weight(row),
-            )
+            Finding(status=status, topic="Incident", prose=prose, evidence=evidence, weight=1.0)
         )
     return found
 
 
-def _weight(row: Any) -> float:
-    try:
-        detail = json.loads(row.detail or "{}")
-        return float(detail.get("impact_usd", 0) or 0)
-    except (ValueError, TypeError, AttributeError):
-        return 0.0
+# Findings of their own say these with their numbers.
+_SAID: Final = (
+    "budget",
+    "unpriced-model",
+    "version-worse",
+    "spend-anomaly",
+    "change-point",
+    "drift",
+)
 
 
 def decisions(edition: Edition) -> list[Decision]:
-    rows = open_now(edition)
-    waiting = rows[(rows["as_of_state"] == "open") & (rows["severity"] == "critical")]
+    waiting = [
+        one for one in open_now(edition) if one.state == "open" and one.severity == "critical"
+    ]
     return [
         Decision(
-            prose=["Take the incident ", name(row.summary or row.rule, 160)],
-            command=f"llmops alerts ack {clean(row.fingerprint, 64)[:12]}",
+            prose=["Take the incident ", name(wording(edition, one), 160), "."],
+            command=f"llmops alerts ack {clean(one.row.fingerprint, 64)[:12]}",
         )
-        for row in waiting.head(3).itertuples()
+        for one in waiting[:3]
     ]

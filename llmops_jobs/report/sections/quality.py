@@ -1,4 +1,4 @@
-"""Whether the answers were good: scored quality with its uncertainty, and drift.
+"""Whether the answers were good: scored quality with its uncertainty.
 
 Rates are those of trailing windows (a week for days and weeks, four weeks for months): a single
 day rarely holds enough labels.
@@ -7,11 +7,10 @@ day rarely holds enough labels.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 
-import pandas as pd
-
-from llmops_jobs.report.edition import Edition
+from llmops_jobs.report.edition import Edition, compared_with
+from llmops_jobs.report.links import any_of
 from llmops_jobs.report.model import (
     Band,
     Block,
@@ -34,10 +33,10 @@ from llmops_jobs.report.model import (
     numbers,
 )
 from llmops_jobs.report.rates import Rate, Windows
+from llmops_jobs.report.sections import failing, judge
 from llmops_jobs.report.words import clean
 
 _LABELS_WANTED = 30
-_SURE = 0.05
 METHODS = {
     "ppi++": "people + predictions",
     "wilson": "counted",
@@ -81,7 +80,7 @@ def section(edition: Edition) -> Section:
         why = "No answer was scored in this period."
         if len(edition.marts.projects) > 1:
             why = "Quality is judged by project: see the projects' own reports."
-        return _section([Text(prose=[why])], [])
+        return _section(edition, [Text(prose=[why])], [])
     lead: Prose = ["Over ", figure(window_days(edition), "count"), " days. "]
     first = headline(edition)
     blocks: list[Block] = []
@@ -93,11 +92,21 @@ def section(edition: Edition) -> Section:
         worst = _slices(edition, first)
         if worst is not None:
             blocks.append(worst)
-    return _section(blocks, [*lead, *_agreement(edition)])
+    blocks += failing.blocks(edition)
+    blocks += judge.blocks(edition)
+    return _section(edition, blocks, [*lead, *judge.agreement(edition)])
 
 
-def _section(blocks: list[Block], lead: Prose) -> Section:
-    return Section(id="quality", title="Answer quality", lead=lead, blocks=blocks, width="half")
+def _section(edition: Edition, blocks: list[Block], lead: Prose) -> Section:
+    back = timedelta(days=window_days(edition) - 1)
+    return Section(
+        id="quality",
+        title="Answer quality",
+        lead=lead,
+        blocks=blocks,
+        traces=edition.links.traces(edition.last - back, edition.last),
+        width="half",
+    )
 
 
 def _told(metric: str, rate: Rate) -> Prose:
@@ -127,28 +136,6 @@ def _told(metric: str, rate: Rate) -> Prose:
                 " points.",
             ]
     return prose
-
-
-def _agreement(edition: Edition) -> Prose:
-    """How well the judge agrees with people."""
-    rows = edition.marts.on("judge_agreement", edition.last)
-    rows = rows[(rows["slice"] == "total") & (rows["n"] > 0) & rows["kappa"].notna()]
-    if rows.empty:
-        return []
-    row = rows.sort_values(["n", "metric"], ascending=[False, True]).iloc[0]
-    return [
-        " Judge against people on ",
-        name(row["metric"], 40),
-        ": kappa ",
-        figure(row["kappa"], "number"),
-        " (",
-        figure(row["kappa_low"], "number"),
-        " to ",
-        figure(row["kappa_high"], "number"),
-        "), n = ",
-        figure(row["n"], "count"),
-        ".",
-    ]
 
 
 def _chart(edition: Edition, metric: str) -> LineChart:
@@ -181,9 +168,16 @@ def _metrics(edition: Edition, metrics: list[str]) -> Table:
     for metric in metrics[: max(edition.settings.rows, 12)]:
         rate = found.on(metric, edition.last)
         spark = numbers(found.on(metric, day).estimate for day in edition.history_days)
-        rows.append([label(metric, 40), *_rate_cells(rate), Cell(text="", spark=spark)])
+        name_ = label(metric, 40, href=_scored(edition, metric))
+        rows.append([name_, *_rate_cells(rate), Cell(text="", spark=spark)])
     columns = [*_rate_columns("Metric"), Column(key="spark", label="Daily")]
     return Table(id="quality-metrics", title="Every metric", columns=columns, rows=rows)
+
+
+def _scored(edition: Edition, metric: str) -> str | None:
+    """The scores of that name that were written back to Langfuse, if they are."""
+    back = timedelta(days=window_days(edition) - 1)
+    return edition.links.scores(edition.last - back, edition.last, any_of("name", metric))
 
 
 def _rate_columns(first: str) -> list[Column]:
@@ -228,23 +222,32 @@ def _slices(edition: Edition, metric: str) -> Table | None:
     )
 
 
-def drift(edition: Edition) -> list[Finding]:
-    rows = edition.marts.rows("drift", edition.first, edition.last)
-    rows = rows[rows["p_value"].astype(float) <= _SURE]
-    found = []
-    for row in rows.sort_values(["p_value", "kind", "subject"], kind="stable").head(3).itertuples():
-        prose: Prose = [f"Drift ({clean(str(row.kind).replace('_', ' '), 30)}): "]
-        prose += [name(row.subject, 60)]
-        if not pd.isna(row.before) and not pd.isna(row.after):
-            prose += [" went from ", figure(row.before, "number"), " to "]
-            prose += [figure(row.after, "number")]
-        evidence = [Link(text="evidence", href="#quality")]
-        found.append(
-            Finding(
-                status="watch", topic="Drift", prose=[*prose, "."], evidence=evidence, weight=0.4
-            )
+def findings(edition: Edition) -> list[Finding]:
+    metric = headline(edition)
+    if metric is None:
+        return []
+    good = edition.judge(edition.by_shift(between(edition, metric)), relative=False)
+    if not good.real or good.change is None or good.change >= 0:
+        return []
+    prose: Prose = [
+        name(metric, 40),
+        " fell to ",
+        figure(good.now, "ratio"),
+        ", ",
+        figure(good.change, "points"),
+        " against ",
+        compared_with(edition.period.kind),
+        ".",
+    ]
+    return [
+        Finding(
+            status="watch",
+            topic="Quality",
+            prose=prose,
+            evidence=[Link(text="evidence", href="#quality")],
+            weight=-good.change * 100,
         )
-    return found
+    ]
 
 
 def decisions(edition: Edition) -> list[Decision]:

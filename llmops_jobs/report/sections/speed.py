@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date
 
-from llmops_jobs.report.edition import Edition
+import numpy as np
+
+from llmops_jobs.report.edition import Edition, compared_with
+from llmops_jobs.report.links import at_least, of_trace
 from llmops_jobs.report.model import (
     Band,
     Block,
     Cell,
     Column,
+    Finding,
     LineChart,
+    Link,
     Multiples,
+    Prose,
     Section,
     Series,
     Table,
@@ -25,6 +31,7 @@ from llmops_jobs.report.words import clean
 
 QUANTILES = (0.5, 0.95, 0.99)
 _CHARTS = 6
+_MATERIAL = 0.10
 
 
 def section(edition: Edition) -> Section:
@@ -57,11 +64,55 @@ def section(edition: Edition) -> Section:
         if blocks and features
         else [],
         blocks=blocks,
+        traces=edition.traces(),
     )
 
 
+def latency(
+    edition: Edition, first: date, last: date, at: tuple[float, ...]
+) -> tuple[int, list[float | None]]:
+    """Quantiles of whole traces; those of model calls where no trace was measured."""
+    for level in ("trace", "observation"):
+        histogram = edition.marts.histogram(level, "latency")
+        if histogram.values():
+            return histogram.quantiles(None, first, last, at)
+    return 0, [None] * len(at)
+
+
+def p95s(edition: Edition) -> np.ndarray:
+    """The p95 of the period's window by shift, seconds."""
+    return edition.by_shift(lambda first, last: latency(edition, first, last, (0.95,))[1][0])
+
+
+def findings(edition: Edition) -> list[Finding]:
+    slow = edition.judge(p95s(edition), relative=True)
+    if not slow.real or slow.change is None or slow.change < _MATERIAL:
+        return []
+    prose: Prose = [
+        "The slowest in twenty traces took ",
+        figure(slow.now, "seconds"),
+        " or longer, ",
+        figure(slow.change, "relative"),
+        " against ",
+        compared_with(edition.period.kind),
+        ".",
+    ]
+    evidence = [Link(text="evidence", href="#latency")]
+    if traces := edition.traces(at_least("latency", slow.now or 0.0)):
+        evidence.append(Link(text="traces", href=traces))
+    return [
+        Finding(
+            status="watch",
+            topic="Latency",
+            prose=prose,
+            evidence=evidence,
+            weight=slow.change * 10,
+        )
+    ]
+
+
 def _busiest(edition: Edition) -> list[str]:
-    histogram = edition.marts.histogram("trace", "latency", "feature")
+    histogram = edition.marts.histogram("trace", "latency")
     counts = {
         value: int(histogram.counts(value, edition.first, edition.last).sum())
         for value in histogram.values()
@@ -71,7 +122,7 @@ def _busiest(edition: Edition) -> list[str]:
 
 
 def _chart(edition: Edition, place: int, feature: str) -> LineChart:
-    histogram = edition.marts.histogram("trace", "latency", "feature")
+    histogram = edition.marts.histogram("trace", "latency")
     by_day = [histogram.quantiles(feature, day, day, QUANTILES)[1] for day in edition.history_days]
     p50, p95, p99 = (numbers(values) for values in zip(*by_day, strict=True))
     return LineChart(
@@ -79,6 +130,7 @@ def _chart(edition: Edition, place: int, feature: str) -> LineChart:
         title=clean(feature, 40),
         unit="seconds",
         days=edition.history_days,
+        traces=edition.traces(*of_trace("feature", feature)),
         series=[
             Series(name="p99", style="dash", values=p99),
             Series(name="p95", values=p95),
@@ -91,25 +143,19 @@ def _chart(edition: Edition, place: int, feature: str) -> LineChart:
 
 
 def _by_model(edition: Edition) -> Table | None:
-    latency, first, rate = (
-        edition.marts.histogram("observation", metric, "model")
+    calls, first, rate = (
+        edition.marts.histogram("observation", metric)
         for metric in ("latency", "time_to_first_token", "tokens_per_second")
     )
     window = (edition.first, edition.last)
-    counts = {value: int(latency.counts(value, *window).sum()) for value in latency.values()}
+    counts = {value: int(calls.counts(value, *window).sum()) for value in calls.values()}
     ranked = sorted((value for value in counts if counts[value]), key=lambda v: (-counts[v], v))
     rows = []
     for value in ranked[: edition.settings.rows]:
-        n, (p50, p95, p99) = latency.quantiles(value, *window, QUANTILES)
+        n, (p50, p95, p99) = calls.quantiles(value, *window, QUANTILES)
         _, (first50, first95) = first.quantiles(value, *window, (0.5, 0.95))
         _, (rate50,) = rate.quantiles(value, *window, (0.5,))
-        day = edition.last
-        spark = [
-            latency.quantiles(
-                value, day - timedelta(days=back), day - timedelta(days=back), (0.95,)
-            )[1][0]
-            for back in range(len(edition.history_days) - 1, -1, -1)
-        ]
+        spark = [calls.quantiles(value, day, day, (0.95,))[1][0] for day in edition.history_days]
         rows.append(
             [
                 label(value, href=edition.view("model", value)),

@@ -1,15 +1,10 @@
-"""What changed and what it did: version comparisons, lasting changes, proposed rollbacks."""
+"""What a new version did: comparisons on production traffic, and proposed rollbacks."""
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from llmops_jobs.report.edition import Edition
-from llmops_jobs.report.links import any_of
 from llmops_jobs.report.model import (
     Cell,
     Column,
@@ -53,9 +48,16 @@ def units_of(metric: str) -> tuple[Unit, Unit]:
     return "ratio", "points"
 
 
-def comparisons(edition: Edition) -> Section:
+def metric_name(metric: Any) -> str:
+    """`pass_rate:quality_model:correct` as people say it."""
+    kind, _, rest = str(metric).partition(":")
+    kind = kind.replace("_", " ")
+    return f"{kind}, {rest.replace(':', ' ').replace('_', ' ')}" if rest else kind
+
+
+def section(edition: Edition) -> Section:
     rows = _current(edition)
-    if rows.empty:
+    if not rows:
         return Section(
             id="versions",
             title="Versions compared",
@@ -63,7 +65,7 @@ def comparisons(edition: Edition) -> Section:
             width="half",
         )
     scales = _scales(rows)
-    table = [_comparison(edition, row, scales[row.metric]) for row in rows.head(8).itertuples()]
+    table = [_comparison(edition, row, scales[row.metric]) for row in rows[:8]]
     note: Prose = []
     if len(rows) > len(table):
         note = [
@@ -93,26 +95,26 @@ def comparisons(edition: Edition) -> Section:
                 note=note,
             )
         ],
+        traces=edition.calls(),
         width="half",
     )
 
 
-def _current(edition: Edition) -> pd.DataFrame:
+def _current(edition: Edition) -> list[Any]:
     """The comparisons as of the last day, the telling ones first."""
-    rows = edition.marts.on("version_comparison", edition.last)
-    rows = rows[rows["slice"] == "total"]
-    order = rows["verdict"].map(_ORDER).fillna(9)
-    size = rows["n_candidate"]
-    return rows.assign(_order=order, _size=-size).sort_values(
-        ["_order", "_size", "subject", "metric"], kind="stable"
+    return sorted(
+        edition.marts.on("version_comparison", edition.last),
+        key=lambda r: (_ORDER.get(r.verdict, 9), -(r.n_candidate or 0), r.subject, r.metric),
     )
 
 
-def _scales(rows: pd.DataFrame) -> dict[str, float]:
+def _scales(rows: list[Any]) -> dict[str, float]:
     """The reach of each metric's axis: what its intervals need."""
-    ends = rows[["low", "high", "difference"]].astype(float).abs().max(axis=1)
-    reach = ends.groupby(rows["metric"]).max()
-    return {str(metric): float(value) if value > 0 else 1.0 for metric, value in reach.items()}
+    reach: dict[str, float] = {}
+    for row in rows:
+        ends = (abs(end) for end in (row.low, row.high, row.difference) if end is not None)
+        reach[row.metric] = max(reach.get(row.metric, 0.0), *ends, 0.0)
+    return {metric: value or 1.0 for metric, value in reach.items()}
 
 
 def _comparison(edition: Edition, row: Any, scale: float) -> list[Cell]:
@@ -121,18 +123,16 @@ def _comparison(edition: Edition, row: Any, scale: float) -> list[Cell]:
     status, word = _VERDICTS.get(str(row.verdict), ("none", clean(row.verdict, 20)))
     value_unit, change_unit = units_of(str(row.metric))
     low, high = (figure(end, "number").value for end in (row.low, row.high))
-    before, after = (
-        write(_float(v), value_unit) for v in (row.baseline_value, row.candidate_value)
-    )
+    before, after = (write(v, value_unit) for v in (row.baseline_value, row.candidate_value))
     note: Prose = [name(subject or row.subject, 48), " ", name(row.baseline, 24), " → "]
-    note += [name(row.candidate, 24), ", n = ", figure(_float(row.n_candidate), "count")]
-    if _float(row.needed) and word == "Undecided":
-        note += [", about ", figure(_float(row.needed), "count"), " more needed"]
+    note += [name(row.candidate, 24), ", n = ", figure(row.n_candidate, "count")]
+    if row.needed and word == "Undecided":
+        note += [", about ", figure(row.needed, "count"), " more needed"]
     return [
-        label(str(row.metric).replace("_", " "), 40, href=href, note=note),
+        label(metric_name(row.metric), 48, href=href, note=note),
         Cell(text=word, status=status),
         cell(
-            _float(row.difference),
+            row.difference,
             change_unit,
             low=low,
             high=high,
@@ -144,154 +144,86 @@ def _comparison(edition: Edition, row: Any, scale: float) -> list[Cell]:
     ]
 
 
-def _float(value: Any) -> float | None:
-    return None if value is None or pd.isna(value) else float(value)
-
-
-def changes(edition: Edition) -> Section:
-    """Lasting changes that were first reported in the charts' span, newest first."""
-    rows = _known_changes(edition, *edition.history)
-    rows = rows.sort_values("day", ascending=False, kind="stable")
-    if rows.empty:
-        return Section(
-            id="changes",
-            title="Lasting changes",
-            blocks=[Text(prose=["No metric moved to a new level in this span."])],
-            width="half",
-        )
-    table = []
-    for row in rows.head(8).itertuples():
-        value_unit, change_unit = units_of(str(row.metric))
-        change_unit = "relative" if value_unit != "ratio" else change_unit
-        levels = " → ".join(write(_float(v), value_unit) for v in (row.expected, row.value))
-        table.append(
-            [
-                cell(row.day.isoformat(), "day"),
-                label(str(row.metric).replace("_", " "), 40, note=[name(row.scope, 60)]),
-                Cell(text=levels),
-                cell(
-                    _float(row.effect),
-                    change_unit,
-                    note=interval(_float(row.low), _float(row.high), change_unit),
-                ),
-                label(row.cause, 160) if row.cause else Cell(text="no known event"),
-            ]
-        )
-    return Section(
-        id="changes",
-        title="Lasting changes",
-        lead=["Where a metric moved to a new level, joined with what is known to have happened."],
-        blocks=[
-            Table(
-                id="change-points",
-                title="Change points",
-                columns=[
-                    Column(key="day", label="Since"),
-                    Column(key="metric", label="Metric"),
-                    Column(key="levels", label="Level", numeric=True),
-                    Column(key="effect", label="Effect, 95% interval", numeric=True),
-                    Column(key="cause", label="What happened"),
-                ],
-                rows=table,
-            )
-        ],
-        width="half",
-    )
-
-
-def _known_changes(edition: Edition, first: date, last: date) -> pd.DataFrame:
-    """Change points of the days that a report as of the last day could know."""
-    rows = edition.marts.rows("change_point", first, last)
-    detected = rows["detected_on"]
-    known = [not isinstance(day, date) or day <= edition.last for day in detected]
-    return rows[np.array(known, dtype=bool)]
-
-
 def findings(edition: Edition) -> list[Finding]:
-    rows = _current(edition)
-    worse = rows[rows["verdict"] == "worse"]
-    pairs = worse.groupby(["subject", "baseline", "candidate"], sort=False)
-    found = [_worse(edition, part) for _, part in list(pairs)[:4]]
-    for row in _known_changes(edition, edition.first, edition.last).head(4).itertuples():
-        value_unit, change_unit = units_of(str(row.metric))
-        change_unit = "relative" if value_unit != "ratio" else change_unit
-        prose = [
-            name(str(row.metric).replace("_", " "), 40),
-            " of ",
-            name(row.scope, 60),
-            " moved to a new level on ",
-            figure(row.day, "date"),
-            ": ",
-            figure(_float(row.effect), change_unit),
-            ".",
-        ]
-        if row.cause:
-            prose += [" ", name(row.cause, 160)]
-        evidence = [Link(text="evidence", href="#changes")]
-        found.append(
-            Finding(status="watch", topic="Change", prose=prose, evidence=evidence, weight=1.0)
-        )
-    return found
+    pairs: dict[tuple[str, str, str], list[Any]] = {}
+    for row in _current(edition):
+        if row.verdict == "worse":
+            pairs.setdefault((row.subject, row.baseline, row.candidate), []).append(row)
+    return [_worse(edition, rows) for rows in list(pairs.values())[:4]]
 
 
-def _worse(edition: Edition, rows: pd.DataFrame) -> Finding:
+def _worse(edition: Edition, rows: list[Any]) -> Finding:
     """One pair of versions, by its metric with the most calls, the others named."""
-    row = rows.iloc[0]
-    change_unit = units_of(str(row["metric"]))[1]
-    kind, _, subject = str(row["subject"]).partition(":")
+    row = rows[0]
+    change_unit = units_of(str(row.metric))[1]
+    kind, _, subject = str(row.subject).partition(":")
     prose: Prose = [
         f"{clean(kind, 20).capitalize()} ",
         name(subject, 60),
         ": ",
-        name(row["candidate"], 40),
+        name(row.candidate, 40),
         " is worse than ",
-        name(row["baseline"], 40),
+        name(row.baseline, 40),
         " in ",
-        name(str(row["metric"]).replace("_", " "), 40),
+        name(metric_name(row.metric), 48),
         ": ",
-        figure(_float(row["difference"]), change_unit),
+        figure(row.difference, change_unit),
         " (",
-        figure(_float(row["low"]), change_unit),
+        figure(row.low, change_unit),
         " to ",
-        figure(_float(row["high"]), change_unit),
+        figure(row.high, change_unit),
         "), n = ",
-        figure(_float(row["n_candidate"]), "count"),
+        figure(row.n_candidate, "count"),
         ".",
     ]
-    others = [str(metric).replace("_", " ") for metric in rows["metric"].iloc[1:4]]
+    others = [metric_name(other.metric) for other in rows[1:4]]
     if others:
         prose += [" Also in ", name(", ".join(others), 120), "."]
-    if row["caveat"]:
-        prose += [" ", name(row["caveat"], 160)]
+    if row.caveat:
+        prose += [" ", name(row.caveat, 160)]
     evidence = [Link(text="evidence", href="#versions")]
-    traces = edition.links.calls(edition.first, edition.last, any_of("promptName", subject))
+    traces = edition.view("prompt_name", subject)
     if kind == "prompt" and traces:
         evidence.append(Link(text="calls", href=traces))
     # A prompt's version is a person's choice; a model that answers in another's place often is not.
-    status: Status = "act" if kind == "prompt" and not row["caveat"] else "watch"
-    weight = abs(_float(row["difference"]) or 0) * float(row["n_candidate"] or 0)
+    status: Status = "act" if kind == "prompt" and not row.caveat else "watch"
+    weight = abs(row.difference or 0.0) * (row.n_candidate or 0)
     return Finding(status=status, topic="Version", prose=prose, evidence=evidence, weight=weight)
 
 
 def decisions(edition: Edition) -> list[Decision]:
+    """Proposed rollbacks that the comparison of the last day still asks for, and that were not
+    applied by then."""
+    worse: dict[tuple[str, str, str], list[Any]] = {}
+    for row in _current(edition):
+        if row.verdict == "worse":
+            worse.setdefault((row.subject, row.baseline, row.candidate), []).append(row)
     asked = []
-    for row in edition.marts.everything("rollback").itertuples():
-        known = row.proposed_on is not None and row.proposed_on <= edition.last
-        if row.status != "proposed" or not known:
-            continue
-        asked.append(
-            Decision(
-                prose=[
-                    "Roll prompt ",
-                    name(row.prompt_name, 60),
-                    " back from version ",
-                    figure(row.from_version, "count"),
-                    " to ",
-                    figure(row.to_version, "count"),
-                    "? ",
-                    name(row.reason, 240),
-                ],
-                command=f"llmops prompts rollback {clean(row.rollback_id, 64)} --apply",
-            )
-        )
+    for row in edition.marts.everything("rollback"):
+        key = (f"prompt:{row.prompt_name}", str(row.to_version), str(row.from_version))
+        begun = row.proposed_on is not None and row.proposed_on <= edition.last
+        applied = row.applied_at is not None and row.applied_at.date() <= edition.last
+        if begun and not applied and key in worse:
+            asked.append(_rollback(row, worse[key]))
     return asked
+
+
+def _rollback(row: Any, worse: list[Any]) -> Decision:
+    prose: Prose = [
+        "Roll prompt ",
+        name(row.prompt_name, 60),
+        " back from version ",
+        figure(row.from_version, "count"),
+        " to ",
+        figure(row.to_version, "count"),
+        "? It is worse in ",
+    ]
+    for place, one in enumerate(worse[:3]):
+        prose += [
+            *([", "] if place else []),
+            name(metric_name(one.metric), 48),
+            " by ",
+            figure(one.difference, units_of(str(one.metric))[1]),
+        ]
+    command = f"llmops prompts rollback {clean(row.rollback_id, 64)} --apply"
+    return Decision(prose=[*prose, "."], command=command)
