@@ -75,12 +75,13 @@ class Lake:
     ) -> None:
         from deltalake import write_deltalake
 
+        delta = self.delta(table)
+        assert delta is not None  # `_create` has run
         write_deltalake(
-            self.uri(table),
+            delta,
             pa.RecordBatchReader.from_batches(schema.TABLES[table], batches),
             mode="overwrite",
             predicate=f"project_id = {_literal(project)} AND day = '{day.isoformat()}'",
-            storage_options=self.storage_options,
         )
 
     def _create(self, table: str) -> None:

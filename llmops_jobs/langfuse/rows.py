@@ -131,19 +131,17 @@ class Normaliser:
 
     def _read_metadata(
         self, blank: dict[str, pa.ChunkedArray], raw: pa.Table
-    ) -> tuple[pa.Array, pa.Array, pa.Array, pa.Array, pa.Array]:
-        read = [self._reader.read(text) for text in blank["metadata"].to_pylist()]
-        provider, model, finish, tools, keyed = zip(*read, strict=True) if read else ((),) * 5
+    ) -> tuple[pa.Array, ...]:
+        """Provider, request model, finish reason, tools, tenant. Metadata repeats itself from row
+        to row: each different one is read once."""
+        coded = _coded(blank["metadata"])
+        read = [self._reader.read(text) for text in coded.dictionary.to_pylist()]
+        named = list(zip(*read, strict=True)) if read else [()] * 5
+        columns = [pa.array(found, pa.string()).take(coded.indices) for found in named[:4]]
+        keyed = [named[4][code] for code in coded.indices.to_pylist()]
         tags, users = raw["tags"].to_pylist(), blank["user_id"].to_pylist()
         tenants = [self._tenant(*row) for row in zip(tags, keyed, users, strict=True)]
-        text = pa.string()
-        return (
-            pa.array(provider, text),
-            pa.array(model, text),
-            pa.array(finish, text),
-            pa.array(tools, text),
-            pa.array(tenants, text),
-        )
+        return (*columns, pa.array(tenants, pa.string()))
 
     def _tenant(self, tags: list[str] | None, keyed: dict[str, str], user: str) -> str:
         for kind, key in self._rules:
@@ -198,8 +196,12 @@ def _json(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _by_value(values: pa.ChunkedArray, function: Callable[[str], str]) -> pa.Array:
     """A function of each value, called once for each different one."""
-    coded = pa.concat_arrays(values.chunks or [pa.array([], pa.string())]).dictionary_encode()
+    coded = _coded(values)
     return pa.array(map(function, coded.dictionary.to_pylist()), pa.string()).take(coded.indices)
+
+
+def _coded(values: pa.ChunkedArray) -> pa.DictionaryArray:
+    return pa.concat_arrays(values.chunks or [pa.array([], pa.string())]).dictionary_encode()
 
 
 def _bounds(day: date) -> tuple[object, object]:

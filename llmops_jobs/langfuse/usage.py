@@ -160,29 +160,37 @@ def _read(
         except (msgspec.MsgspecError, UnicodeDecodeError):
             issues.setdefault(row, set()).add("unreadable")
             continue
-        for key, value in usage.items():
-            if isinstance(value, Mapping | list):
-                inner = flatten({key: value})
-                pairs = list(inner.items())
-            else:
-                pairs = [(key, value)]
-            for name, count in pairs:
-                slot = slot_of(name)
-                if not slot:
-                    continue
+        nested = any(type(value) in _NESTED for value in usage.values())
+        for name, count in _pairs(usage) if nested else usage.items():
+            slot = slot_of(name)
+            if not slot:
+                continue
+            if not (type(count) is int and 0 <= count <= HIGHEST):  # nearly all are
                 fault = _fault(count)
                 if fault:
                     issues.setdefault(row, set()).add(fault)
-                elif count is not None:
-                    rows.append(row)
-                    slots.append(_AT[slot])
-                    values.append(count)
+                if fault or count is None:
+                    continue
+            rows.append(row)
+            slots.append(_AT[slot])
+            values.append(count)
     counts = np.zeros((len(usages), len(SLOTS)))
     present = np.zeros(counts.shape, dtype=bool)
     # Two spellings of one count (Bedrock has cacheReadInputTokens and ...TokenCount): the larger.
     np.maximum.at(counts, (rows, slots), values)
     present[rows, slots] = True
     return counts, present, issues
+
+
+_NESTED: Final = (dict, list)
+
+
+def _pairs(usage: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """As `flatten`, but what is no number beside the objects stays, to be told."""
+    pairs: list[tuple[str, Any]] = []
+    for key, value in usage.items():
+        pairs += flatten({key: value}).items() if type(value) in _NESTED else [(key, value)]
+    return pairs
 
 
 def _fault(count: Any) -> str:

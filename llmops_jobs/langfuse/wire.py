@@ -221,7 +221,7 @@ def observation_table(rows: Sequence[Observation]) -> pa.Table:
         for model, other in zip(columns["model"], columns.pop("provided_model_name"), strict=True)
     ]
     for name in ("metadata", "model_parameters", "usage_details", "cost_details"):
-        columns[name] = [_object(raw) for raw in columns[name]]
+        columns[name] = _objects(columns[name])
     for wire, ours in (
         ("id", "observation_id"),
         ("latency", "latency_s"),
@@ -263,10 +263,13 @@ def text_of(raw: msgspec.Raw) -> str:
     return msgspec.json.decode(content, type=str) if content[:1] == b'"' else content.decode()
 
 
-def _object(raw: msgspec.Raw) -> bytes | str:
-    """JSON of an object; exports and older servers send it as JSON inside a string."""
-    content = bytes(raw)
-    return msgspec.json.decode(content, type=str) if content[:1] == b'"' else content
+def _objects(raws: Sequence[msgspec.Raw]) -> list[bytes | str]:
+    """JSON of objects; exports and older servers send it as JSON inside a string."""
+    contents: list[bytes | str] = list(map(bytes, raws))
+    for at, content in enumerate(contents):
+        if content[:1] == b'"':
+            contents[at] = msgspec.json.decode(content, type=str)
+    return contents
 
 
 def _subject_id(subject: Subject | None, kind: str) -> str:

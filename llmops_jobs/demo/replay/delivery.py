@@ -30,11 +30,11 @@ def written_ms(plan: Plan, at: Ints) -> Ints:
     return moment
 
 
-def deliver(plan: Plan, at: Ints) -> Iterator[Row]:
+def deliver(rows: Rows, at: Ints, texts: bool = True) -> Iterator[Row]:
     """The rows at these places as the server has them, with what was sent twice."""
+    plan = rows.plan
     moment = written_ms(plan, at)
-    rows = Rows(plan)
-    yield from rows.write(at, moment)
+    yield from rows.write(at, moment, texts)
     if plan.event("duplicate-rows"):
         table = plan.observations
         twice = (table.role[at] == Role.CALL) & (table.failure[at] == 0)
@@ -42,7 +42,7 @@ def deliver(plan: Plan, at: Ints) -> Iterator[Row]:
         again = at[twice]
         # The first version was flushed while the call was still streaming.
         early = stamps(plan.day, moment[twice] - 1_500)
-        for row, written in zip(rows.write(again, moment[twice]), early, strict=True):
+        for row, written in zip(rows.write(again, moment[twice], texts), early, strict=True):
             yield _unfinished(row, written)
 
 

@@ -14,7 +14,7 @@ from llmops_jobs.demo.replay import config, events, experiments, feedback, thing
 from llmops_jobs.demo.replay.delivery import deliver
 from llmops_jobs.demo.replay.events import Event
 from llmops_jobs.demo.replay.plan import DAY_MS, Plan, make
-from llmops_jobs.demo.replay.wire import stored_cost
+from llmops_jobs.demo.replay.wire import Rows, stored_cost
 from llmops_jobs.demo.rows import DayRows, Row
 
 _KEPT_PLANS = 8
@@ -48,18 +48,33 @@ class Replay:
         self.requests_per_day = requests_per_day
         self.with_events = with_events
         self._plans: OrderedDict[date, Plan] = OrderedDict()
+        self._rows: OrderedDict[date, Rows] = OrderedDict()
 
-    def day(self, day: date) -> DayRows:
-        """Every row that starts in the UTC day; none outside the replay."""
+    def day(self, day: date, texts: bool = True) -> DayRows:
+        """Every row that starts in the UTC day; none outside the replay. Without `texts`, input
+        and output are null: see `text`."""
         if not self.first_day <= day <= self.last_day:
             return DayRows()
         plan = self.plan(day)
         start = plan.observations.start_ms
-        observations = list(deliver(plan, np.flatnonzero(start < DAY_MS)))
+        observations = list(deliver(Rows(plan), np.flatnonzero(start < DAY_MS), texts))
         before = self.plan(day - timedelta(days=1))
         spilled = np.flatnonzero(before.observations.start_ms >= DAY_MS)
-        observations += deliver(before, spilled)
+        observations += deliver(Rows(before), spilled, texts)
         return DayRows(observations=observations, scores=self.scores(day))
+
+    def text(self, day: date, observation_id: str) -> tuple[str | None, str | None]:
+        """Input and output of an observation that starts in the day."""
+        for planned in (day, day - timedelta(days=1)):
+            rows = self._rows.get(planned)
+            if rows is None:
+                rows = self._rows[planned] = Rows(self.plan(planned))
+                if len(self._rows) > _KEPT_PLANS:
+                    self._rows.popitem(last=False)
+            found = rows.text(observation_id)
+            if found is not None:
+                return found
+        raise KeyError(observation_id)
 
     def scores(self, day: date) -> list[Row]:
         """Scores of the day, on traces of the day and of the three before it."""

@@ -56,10 +56,27 @@ class Rows:
         names = [f.name for f in fields(table) if f.name != "tokens"]
         return {name: getattr(table, name).tolist() for name in names}
 
-    def write(self, at: np.ndarray, created_ms: np.ndarray) -> Iterator[Row]:
+    def text(self, observation_id: str) -> tuple[str | None, str | None] | None:
+        """Input and output of one row; None when it is not of this plan."""
+        at = self._places.get(observation_id)
+        return None if at is None else self._io(at)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {ident: at for at, ident in enumerate(self.plan.observation_ids)}
+
+    def _io(self, at: int) -> tuple[str | None, str | None]:
+        request, role, step, failure, last = (
+            self._columns[name][at] for name in ("request", "role", "step", "failure", "last_step")
+        )
+        tool = tools.tool_of(self._who(request)["draws"], step) if role == Role.TOOL else ""
+        return self.writer.io(request, role, step, failure, last == 1, tool)
+
+    def write(self, at: np.ndarray, created_ms: np.ndarray, texts: bool = True) -> Iterator[Row]:
         """The rows at these places of the plan, in that order.
 
-        created_ms: when each was ingested, in milliseconds into the plan's day.
+        created_ms: when each was ingested, in milliseconds into the plan's day. texts: without
+        them input and output are null, and a row takes half the time.
         """
         table = self.plan.observations
         start, end = (
@@ -78,10 +95,16 @@ class Rows:
                 (start[number], end[number], first[number], created[number]),
                 tuple(counts[number]),
                 draws[number],
+                texts,
             )
 
     def _row(
-        self, at: int, times: tuple[str, str, str, str], tokens: tuple[int, ...], draw: int
+        self,
+        at: int,
+        times: tuple[str, str, str, str],
+        tokens: tuple[int, ...],
+        draw: int,
+        texts: bool,
     ) -> Row:
         plan, columns = self.plan, self._columns
         request, role, failure = (columns[n][at] for n in ("request", "role", "failure"))
@@ -98,9 +121,8 @@ class Rows:
         start_ms, end_ms = columns["start_ms"][at], columns["end_ms"][at]
         first_ms = columns["first_token_ms"][at]
         message = self._message(request, role, failure, model, tool, draw) if failure else ""
-        text_in, text_out, finish = self.writer.io(
-            request, role, step, failure, columns["last_step"][at] == 1, tool
-        )
+        text_in, text_out = self._io(at) if texts else (None, None)
+        finish = self.writer.finish(request, role, failure, columns["last_step"][at] == 1)
         known = root or feature.propagates
         is_call = role == Role.CALL and feature.prompt != ""
         return {

@@ -63,7 +63,7 @@ def main(
         version=version,
         mode=mode,
         spill=Spill(home),
-        keep_days=3,  # a day of the replay is some 60 MB in memory
+        keep_days=8,  # as many as a reader has in hand; a day of the replay is 16 MB
     )
 
 

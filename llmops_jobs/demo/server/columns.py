@@ -9,21 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from llmops_jobs.demo.rows import Row
 from llmops_jobs.demo.server.days import Days
-from llmops_jobs.demo.server.order import SortedRows
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
 class Columns:
-    """Tables by day. A day that leaves memory is turned into columns first, so that a question
-    about two months does not bring two months of rows back."""
+    """Tables by day. A day is turned into columns when it is made, so that a question about two
+    months does not bring two months of rows back."""
 
     def __init__(self, days: Days) -> None:
         self.days = days
         self._revision = days.revision
         self._tables: dict[tuple[str, date], pa.Table] = {}
-        days.on_eviction = self._keep
+        days.on_fetch = self._keep
 
     def table(self, kind: str, days: list[date], details: bool = False) -> pa.Table:
         """The rows of `days` (kind: observations or scores), times as milliseconds of the epoch.
@@ -37,12 +36,12 @@ class Columns:
         tables = []
         for day in days:
             if details:
-                rows = found(day).rows
+                rows = list(found(day).rows)
                 tables.append(build(kind, rows).append_column(*_map("usageDetails", rows)))
                 tables[-1] = tables[-1].append_column(*_map("costDetails", rows))
                 continue
             if (kind, day) not in self._tables:
-                self._tables[kind, day] = build(kind, found(day).rows)
+                self._tables[kind, day] = build(kind, list(found(day).rows))
             tables.append(self._tables[kind, day])
         return pa.concat_tables(tables) if tables else build(kind, [])
 
@@ -53,16 +52,14 @@ class Columns:
         elif before != self._revision:  # only scores are written to the server
             self._tables = {k: v for k, v in self._tables.items() if k[0] == "observations"}
 
-    def _keep(self, kind: str, day: date, rows: SortedRows) -> None:
-        if getattr(self.days.source, "revision", None) is not None:
-            return  # in memory anyway
+    def _keep(self, kind: str, day: date, rows: Sequence[Row]) -> None:
         if kind == "scores" and self.days.overlay.touches(day):
             return
         if (kind, day) not in self._tables:
-            self._tables[kind, day] = build(kind, rows.rows)
+            self._tables[kind, day] = build(kind, rows)
 
 
-def build(kind: str, rows: list[Row]) -> pa.Table:
+def build(kind: str, rows: Sequence[Row]) -> pa.Table:
     import pyarrow as pa
 
     return pa.table(_observations(rows) if kind == "observations" else _scores(rows))
@@ -79,7 +76,7 @@ DIRECT = {
 }  # fmt: skip
 
 
-def _observations(rows: list[Row]) -> dict[str, Any]:
+def _observations(rows: Sequence[Row]) -> dict[str, Any]:
     import pyarrow as pa
 
     types = {
@@ -104,20 +101,20 @@ def _observations(rows: list[Row]) -> dict[str, Any]:
     return columns
 
 
-def _transposed(rows: list[Row], keys: tuple[str, ...]) -> dict[str, Sequence[Any]]:
+def _transposed(rows: Sequence[Row], keys: tuple[str, ...]) -> dict[str, Sequence[Any]]:
     """A sequence of values for each key, in one pass over the rows."""
     found = list(zip(*map(itemgetter(*keys), rows), strict=True)) or [()] * len(keys)
     return dict(zip(keys, found, strict=True))
 
 
-def _map(key: str, rows: list[Row]) -> tuple[str, pa.Array]:
+def _map(key: str, rows: Sequence[Row]) -> tuple[str, pa.Array]:
     import pyarrow as pa
 
     pairs = [list(row[key].items()) for row in rows]
     return key, pa.array(pairs, pa.map_(pa.string(), pa.float64()))
 
 
-def _scores(rows: list[Row]) -> dict[str, Any]:
+def _scores(rows: Sequence[Row]) -> dict[str, Any]:
     import pyarrow as pa
 
     repeated = ("environment", "name", "source", "dataType", "configId")

@@ -31,7 +31,14 @@ from llmops_jobs.demo.server.errors import (
 )
 from llmops_jobs.demo.server.filters import Filter, Predicate, parse
 from llmops_jobs.demo.server.order import Tie, xxhash32
-from llmops_jobs.demo.server.shapes import ALWAYS, OBSERVATION_GROUPS, OBSERVATION_KEYS, select
+from llmops_jobs.demo.server.packed import PackedRow, lines
+from llmops_jobs.demo.server.shapes import (
+    ALWAYS,
+    OBSERVATION_GROUPS,
+    OBSERVATION_KEYS,
+    cut_all,
+    select,
+)
 from llmops_jobs.demo.server.state import State
 from llmops_jobs.demo.server.times import lenient, strict
 
@@ -41,7 +48,6 @@ TYPES = (
     "EMBEDDING", "GUARDRAIL",
 )  # fmt: skip
 EQUAL = ("name", "userId", "sessionId", "type", "traceId", "level", "version")
-METADATA_CUT = 200
 
 
 def observations(state: State, request: Request) -> Response:
@@ -69,7 +75,11 @@ def observations(state: State, request: Request) -> Response:
     more = 0 < limit < len(page)
     page = page[:limit]
     meta = {"cursor": _encode(page[-1])} if more else {}
-    answer = Json({"data": wire(page, query, conditions.reads_whole), "meta": meta})
+    answer = Response(
+        b'{"data":[%b],"meta":%b}'
+        % (body(page, query, conditions.reads_whole), orjson.dumps(meta)),
+        media_type=Json.media_type,
+    )
     if state.spill and not more:
         answer.background = BackgroundTask(_read_ahead, state)
     return answer
@@ -86,13 +96,18 @@ PARSE_IO = (
 )
 
 
-def wire(rows: list[Row], query: QueryParams, whole: bool = False) -> list[Row]:
-    """Rows with the keys that `fields` asks for. A name that is no group is passed over, and
-    then even `basic` is not there. `whole`: long metadata is not cut."""
+def body(rows: list[Row], query: QueryParams, whole: bool = False) -> bytes:
+    """Rows as JSON, with commas between them, with the keys that `fields` asks for. A name that is
+    no group is passed over, and then even `basic` is not there. `whole`: long metadata is not
+    cut."""
     asked = query.get("fields")
     groups = {"core", "basic"} if asked is None else {"core"}
     groups |= {name for name in (asked or "").split(",") if name in OBSERVATION_GROUPS}
     keys = select({**OBSERVATION_GROUPS, "always": ALWAYS}, groups | {"always"}, OBSERVATION_KEYS)
+    expanded = set((query.get("expandMetadata") or "").split(",")) - {""}
+    ready = None if whole or expanded else lines(rows, keys)
+    if ready is not None:
+        return b",".join(ready)
     page = [_with_keys(row, keys) for row in rows]
     if "model" not in groups:
         for row in page:
@@ -104,14 +119,15 @@ def wire(rows: list[Row], query: QueryParams, whole: bool = False) -> list[Row]:
             if "time" not in groups:
                 row["timeToFirstToken"] = None
     if "metadata" in groups and "io" not in groups and not whole:
-        expanded = set((query.get("expandMetadata") or "").split(","))
         for row in page:
-            row["metadata"] = _cut_all(row["metadata"], expanded)
-    return page
+            row["metadata"] = cut_all(row["metadata"], expanded)
+    return orjson.dumps(page)[1:-1]
 
 
 def _with_keys(row: Row, keys: tuple[str, ...]) -> Row:
     """A copy with these keys; where few are left out, a whole copy is several times faster."""
+    if isinstance(row, PackedRow):
+        row = row.whole()
     if len(row) != len(OBSERVATION_KEYS) or 2 * len(keys) < len(row):
         return {key: row[key] for key in keys}
     copied = row.copy()
@@ -123,29 +139,6 @@ def _with_keys(row: Row, keys: tuple[str, ...]) -> Row:
 @lru_cache(64)
 def _left_out(keys: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(key for key in OBSERVATION_KEYS if key not in keys)
-
-
-def _cut_all(metadata: Row, whole: set[str]) -> Row:
-    """The same object when no value is long, which is the rule: this runs for every value."""
-    shortened = None
-    for key, value in metadata.items():
-        kind = type(value)
-        if kind is str:
-            if len(value) <= METADATA_CUT // 6:  # an escape makes six characters of one
-                continue
-        elif kind is not list and kind is not dict:
-            continue
-        shorter = value if key in whole else cut(value)
-        if shorter is not value:
-            shortened = shortened or dict(metadata)
-            shortened[key] = shorter
-    return shortened or metadata
-
-
-def cut(value: Any) -> Any:
-    """A metadata value as the narrow table holds it: the first 200 characters of its JSON."""
-    text = orjson.dumps(value).decode()
-    return value if len(text) <= METADATA_CUT else text[:METADATA_CUT]
 
 
 def page_limit(query: QueryParams, default: int, maximum: int, minimum: int = 0) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from llmops_jobs.demo.rows import Row
@@ -20,11 +21,11 @@ class SortedRows:
     """Rows in ascending order of time; `times[i]` is the time of `rows[i]`."""
 
     times: list[str]
-    rows: list[Row]
+    rows: Sequence[Row]
 
     def between(
         self, start: str | None, end: str | None, before: tuple[str, Tie] | None, kind: str
-    ) -> list[Row]:
+    ) -> Iterator[Row]:
         """Rows with start <= time < end that come after the position `before`, newest first."""
         low = bisect_left(self.times, start) if start else 0
         high = bisect_left(self.times, end) if end else len(self.times)
@@ -35,7 +36,7 @@ class SortedRows:
             if low <= first < high:
                 tied = [row for row in self.rows[first:last] if TIES[kind](row) < tie]
             high = min(high, first)
-        return [*reversed(tied), *self.rows[low:high][::-1]]
+        return chain(reversed(tied), self.rows[low:high][::-1])
 
 
 def sort(kind: str, rows: list[Row]) -> SortedRows:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
+
+import orjson
 
 from llmops_jobs.demo.rows import Row
 
@@ -70,6 +73,7 @@ SCORE_DEFAULTS: Row = {
 }  # fmt: skip
 SCORE_KEYS = tuple(SCORE_DEFAULTS)
 
+METADATA_CUT = 200
 KINDS = ("observations", "scores")
 
 
@@ -113,6 +117,29 @@ def complete_score(row: Row, project_id: str) -> Row:
     whole["createdAt"] = whole["createdAt"] or whole["timestamp"]
     whole["updatedAt"] = whole["updatedAt"] or whole["createdAt"]
     return whole
+
+
+def cut_all(metadata: Row, whole: Collection[str] = ()) -> Row:
+    """The same object when no value is long, which is the rule: this runs for every value."""
+    shortened = None
+    for key, value in metadata.items():
+        kind = type(value)
+        if kind is str:
+            if len(value) <= METADATA_CUT // 6:  # an escape makes six characters of one
+                continue
+        elif kind is not list and kind is not dict:
+            continue
+        shorter = value if key in whole else cut(value)
+        if shorter is not value:
+            shortened = shortened or dict(metadata)
+            shortened[key] = shorter
+    return shortened or metadata
+
+
+def cut(value: Any) -> Any:
+    """A metadata value as the narrow table holds it: the first 200 characters of its JSON."""
+    text = orjson.dumps(value).decode()
+    return value if len(text) <= METADATA_CUT else text[:METADATA_CUT]
 
 
 def seconds_between(start: str, end: str) -> float:

@@ -16,7 +16,8 @@ class Source(Protocol):
     """One project's rows by UTC day. `day` may be slow: the server keeps the last few days.
 
     A source may also have `revision` (an int that changes whenever its rows do) and `days()` (the
-    days that have rows at all, for sources with wide gaps).
+    days that have rows at all, for sources with wide gaps). One with `text(day, id)` is asked for
+    `day(day, texts=False)`, and for the input and output of a row when somebody reads them.
     """
 
     @property

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import marshal
 import tempfile
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 from llmops_jobs.demo.rows import Row
+from llmops_jobs.demo.server.packed import Packed
 
 
 class Spill:
@@ -21,15 +23,19 @@ class Spill:
             folder.mkdir(parents=True, exist_ok=True)
         self._folder = tempfile.TemporaryDirectory(prefix="standin-", dir=folder)
 
-    def write(self, kind: str, day: date, rows: list[Row]) -> None:
+    def write(self, kind: str, day: date, rows: Sequence[Row]) -> None:
         path = self._path(kind, day)
-        path.with_suffix(".part").write_bytes(marshal.dumps(rows))
+        content = rows.columns if isinstance(rows, Packed) else list(rows)
+        path.with_suffix(".part").write_bytes(marshal.dumps(content))
         path.with_suffix(".part").replace(path)
 
-    def read(self, kind: str, day: date) -> list[Row] | None:
+    def read(self, kind: str, day: date) -> Sequence[Row] | None:
         """None when the day was not written yet."""
         path = self._path(kind, day)
-        return marshal.loads(path.read_bytes()) if path.exists() else None
+        if not path.exists():
+            return None
+        content = marshal.loads(path.read_bytes())
+        return Packed(content) if isinstance(content, tuple) else content
 
     def _path(self, kind: str, day: date) -> Path:
         return Path(self._folder.name) / f"{kind}-{day}.rows"

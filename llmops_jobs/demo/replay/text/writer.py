@@ -102,32 +102,44 @@ class Writer:
             self._talks[request] = found
         return found
 
+    def finish(self, request: int, role: int, failure: int, last: bool) -> str:
+        """Finish reason of one row, '' for none."""
+        feature = self._columns["feature"][request]
+        if role != Role.CALL or feature == app.EMBED:
+            return ""
+        if failure:
+            return "stop" if failure == Failure.SCHEMA else ""
+        if feature == app.JUDGE:
+            return "stop"
+        if feature == app.AGENT and not last:
+            return "tool_calls"
+        return "length" if self._columns["defect"][request] == Defect.TRUNCATED else "stop"
+
     def io(
         self, request: int, role: int, step: int, failure: int, last: bool, tool: str
-    ) -> tuple[str | None, str | None, str]:
-        """Input, output and finish reason ('' for none) of one row."""
+    ) -> tuple[str | None, str | None]:
+        """Input and output of one row."""
         feature = self._columns["feature"][request]
         talk = self.talk(request)
         draws = self._draws[request]
         if role == Role.CALL:
             asked = self._call_input(request, feature, step, talk)
             if failure == Failure.SCHEMA:
-                lacking = extraction.extraction(Defect.MISSING_FIELD, draws)[1]
-                return asked, lacking, "stop"
+                return asked, extraction.extraction(Defect.MISSING_FIELD, draws)[1]
             if failure:
-                return asked, None, ""
-            return asked, *self._call_output(request, feature, step, last, talk)
+                return asked, None
+            return asked, self._call_output(request, feature, step, last, talk)
         if role in (Role.ROOT, Role.AGENT):
-            return talk.question, None if failure else self._final(feature, request, talk), ""
+            return talk.question, None if failure else self._final(feature, talk)
         if role == Role.RETRIEVE:
             found = [{"id": f"doc-{i}", "content": text} for i, text in enumerate(talk.documents)]
-            return talk.question, dumps(found), ""
+            return talk.question, dumps(found)
         if role == Role.TOOL:
             given = dumps(tools.arguments(tool, draws, step))
-            return given, None if failure else tools.result(tool, draws, step), ""
+            return given, None if failure else tools.result(tool, draws, step)
         if role == Role.CHECK:
-            return talk.answer, None if failure else '{"valid": true}', ""
-        return talk.question, None, ""  # an embedding's vector is not kept
+            return talk.answer, None if failure else '{"valid": true}'
+        return talk.question, None  # an embedding's vector is not kept
 
     def _call_input(self, request: int, feature: int, step: int, talk: Conversation) -> str:
         version = self._columns["prompt_version"][request]
@@ -163,20 +175,16 @@ class Writer:
 
     def _call_output(
         self, request: int, feature: int, step: int, last: bool, talk: Conversation
-    ) -> tuple[str | None, str]:
-        if feature == app.EMBED:
-            return None, ""
+    ) -> str | None:
         if feature == app.JUDGE:
             target = self._columns["target"][request]
             defect = self._columns["defect"][target]
-            return prompts.verdict(defect, self._draws[request][6]), "stop"
+            return prompts.verdict(defect, self._draws[request][6])
         if feature == app.AGENT and not last:
             misused = self._columns["defect"][request] == Defect.TOOL_MISUSE and step == 0
-            return tools.call(self._draws[request], step, misused), "tool_calls"
-        cut = self._columns["defect"][request] == Defect.TRUNCATED
-        return self._final(feature, request, talk), "length" if cut else "stop"
+            return tools.call(self._draws[request], step, misused)
+        return self._final(feature, talk)
 
-    def _final(self, feature: int, request: int, talk: Conversation) -> str | None:
-        if feature in (app.EMBED, app.JUDGE):
-            return None
-        return talk.answer
+    @staticmethod
+    def _final(feature: int, talk: Conversation) -> str | None:
+        return None if feature in (app.EMBED, app.JUDGE) else talk.answer
