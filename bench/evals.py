@@ -14,8 +14,9 @@ import pandas as pd
 from llmops_jobs.evals.batch import Batch, words
 from llmops_jobs.evals.calls import Call
 from llmops_jobs.evals.estimate import Sums, anchored_rate, weighted_rate
-from llmops_jobs.evals.model.examples import features_of
-from llmops_jobs.evals.model.fit import Examples, train
+from llmops_jobs.evals.measure import score_calls
+from llmops_jobs.evals.model.features import SCORERS, Features, features_of
+from llmops_jobs.evals.model.fit import Examples, fit, train
 from llmops_jobs.evals.sampling import judge_weights, probabilities
 from llmops_jobs.evals.scorer import installed
 from llmops_jobs.evals.scorer import run as run_scorer
@@ -66,9 +67,36 @@ def speed(n: int = 1500, size: int = 2048) -> None:
 
 
 def quality_model() -> None:
-    """HaluEval: later answers predicted from earlier labels, beside the best single feature."""
+    """HaluEval: people's verdict predicted out of fold and forward in time, beside the best single
+    cheap scorer or feature. Every weight, word rarity and scale is of the training part alone;
+    equal questions stay in one fold."""
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import StratifiedGroupKFold
+
     rows = pd.read_parquet(_DATA / "halueval_general/general.parquet")
-    rows = rows.sample(frac=1, random_state=0)
+    rows = rows.sample(frac=1, random_state=0).reset_index(drop=True)
+    passed = (rows["hallucination"].str.lower() != "yes").to_numpy(dtype=float)
+    everyone = np.ones(len(rows))
+    examples = Examples(_halueval_features(rows), passed, everyone.astype(bool), everyone)
+    folds, areas = [], []
+    for seed in range(3):
+        odds = np.zeros(len(rows))
+        split = StratifiedGroupKFold(10, shuffle=True, random_state=seed)
+        for known, tried in split.split(odds, passed, rows["user_query"].str.lower()):
+            odds[tried] = fit(examples.rows(known)).odds(examples.features.rows(tried))
+        folds.append(odds)
+        areas.append(roc_auc_score(passed, odds))
+    found = train(examples)
+    print(
+        f"evals: quality model on HaluEval ({len(rows)} answers): AUC {np.mean(areas):.3f} out of "
+        f"ten folds ({min(areas):.3f} to {max(areas):.3f} over 3 shuffles), best single feature "
+        f"{found.baseline_auc:.3f}; forward in time, trained on a half on average, "
+        f"{found.auc:.3f}, Brier {found.brier:.4f} (base rate {found.base_brier:.4f}), "
+        f"{found.status}"
+    )
+
+
+def _halueval_features(rows: pd.DataFrame) -> Features:
     calls = [
         Call(str(i), "o", question, answer)
         for i, (question, answer) in enumerate(
@@ -76,37 +104,8 @@ def quality_model() -> None:
         )
     ]
     batch = Batch(calls)
-    scores = []
-    for each in installed(["readability", "repetition", "refusal", "language", "relevance"]):
-        found = run_scorer(each, batch)
-        scores.append(
-            pd.DataFrame(
-                {
-                    "trace_id": [call.trace_id for call in calls],
-                    "observation_id": "o",
-                    "scorer": each.name,
-                    "value": [score.value for score in found],
-                }
-            )
-        )
-    features = features_of(batch, pd.concat(scores, ignore_index=True))
-    passed = (rows["hallucination"].str.lower() != "yes").to_numpy(dtype=float)
-    everyone = np.ones(len(rows))
-    found = train(
-        Examples(
-            features.questions,
-            features.answers,
-            features.dense,
-            passed,
-            everyone.astype(bool),
-            everyone,
-        )
-    )
-    print(
-        f"evals: quality model on HaluEval, forward in time: AUC {found.auc:.3f}, best single "
-        f"feature {found.baseline_auc:.3f}, Brier {found.brier:.4f} (base rate "
-        f"{found.base_brier:.4f}), {found.status}"
-    )
+    cheap = [each for each in installed() if each.name in SCORERS]
+    return features_of(batch, score_calls(batch, cheap)[0])
 
 
 def _xstest() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

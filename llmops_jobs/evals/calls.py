@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -16,6 +17,7 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from llmops_jobs.lake import Lake
 
@@ -38,6 +40,7 @@ _FROM_OBSERVATIONS = (
 )
 _FROM_TEXT = ("input", "output", "metadata", "inclusion_probability")
 _KEYS = ("trace_id", "observation_id")
+_TEXT_COLUMNS = (*_KEYS, *_FROM_TEXT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +191,19 @@ class Call:
 
 def calls_of_day(lake: Lake, project: str, day: date) -> list[Call]:
     """The calls of a project's day whose text the lake holds."""
-    text = lake.read_day("observation_text", project, day, [*_KEYS, *_FROM_TEXT])
+    return _calls(
+        lake, project, day, lake.read_day("observation_text", project, day, _TEXT_COLUMNS)
+    )
+
+
+def calls_of_traces(lake: Lake, project: str, day: date, traces: AbstractSet[str]) -> list[Call]:
+    """Those of some traces only: the texts of the others are not even made strings."""
+    text = lake.read_day("observation_text", project, day, _TEXT_COLUMNS)
+    wanted = pa.array(sorted(traces), pa.string())
+    return _calls(lake, project, day, text.filter(pc.is_in(text["trace_id"], wanted)))
+
+
+def _calls(lake: Lake, project: str, day: date, text: pa.Table) -> list[Call]:
     if text.num_rows == 0:
         return []
     about = lake.read_day("observations", project, day, [*_KEYS, *_FROM_OBSERVATIONS])
@@ -197,13 +212,38 @@ def calls_of_day(lake: Lake, project: str, day: date) -> list[Call]:
 
 def read_calls(text: pa.Table, observations: pa.Table) -> list[Call]:
     """The lake's text of one day, joined with what the observations say about each call."""
-    keys = list(_KEYS)
-    about = observations.select([*keys, *_FROM_OBSERVATIONS]).to_pandas()
-    about["prompt_version"] = about["prompt_version"].astype("Int64").astype("string").fillna("")
-    rows = text.drop_columns([c for c in ("project_id", "day") if c in text.column_names])
-    joined = rows.to_pandas().merge(about, on=keys, how="inner", validate="one_to_one")
-    joined = joined.rename(columns={"input": "raw_input", "output": "raw_output"})
-    return [Call(**row) for row in joined.to_dict("records")]
+    observations = observations.filter(
+        pc.is_in(observations["observation_id"], pc.unique(text["observation_id"].combine_chunks()))
+    )
+    known = dict(zip(_column_pairs(observations), _about(observations), strict=True))
+    values = [text[name].to_pylist() for name in _FROM_TEXT]
+    return [
+        Call(
+            *key,
+            _string(asked),
+            _string(said),
+            _string(metadata),
+            probability,
+            **dict(zip(_FROM_OBSERVATIONS, known[key], strict=True)),
+        )
+        for key, asked, said, metadata, probability in zip(
+            _column_pairs(text), *values, strict=True
+        )
+        if key in known
+    ]
+
+
+def _column_pairs(table: pa.Table) -> list[tuple[str, str]]:
+    return list(zip(*(table[name].to_pylist() for name in _KEYS), strict=True))
+
+
+def _about(observations: pa.Table) -> list[tuple[str, ...]]:
+    columns = (map(_string, observations[name].to_pylist()) for name in _FROM_OBSERVATIONS)
+    return list(zip(*columns, strict=True))
+
+
+def _string(value: Any) -> str:
+    return "" if value is None else str(value)
 
 
 def _json(text: str) -> Any:

@@ -17,7 +17,7 @@ from llmops_jobs.evals.calls import Call, calls_of_day
 from llmops_jobs.evals.judge.night import Judge, judge_day
 from llmops_jobs.evals.judge.store import canary_days
 from llmops_jobs.evals.labels import human_labels
-from llmops_jobs.evals.model.examples import ExampleStore, features_of
+from llmops_jobs.evals.model.examples import ExampleStore
 from llmops_jobs.evals.model.weekly import QualityModels, predicted_rows
 from llmops_jobs.evals.scorer import Score, Scorer
 from llmops_jobs.evals.scorers.formats import format_scorers
@@ -81,11 +81,8 @@ def score_day(scoring: Scoring, project: str, day: date) -> Scored:
     """
     batch = Batch(calls_of_day(scoring.lake, project, day))
     rows, scored = score_calls(batch, scoring.scorers)
-    features = features_of(batch, rows)
-    scoring.models.examples.keep(project, day, features)
     models = scoring.models.of(project, day, scoring.settings)
-    probability = np.array([call.inclusion_probability for call in batch.calls])
-    rows = _with(rows, predicted_rows(models, features, probability), scored)
+    rows = _with(rows, predicted_rows(models, batch, rows), scored)
     if scoring.judge is not None:
         rows = _with(rows, _judged(scoring, project, day, batch, rows), scored)
     scoring.database.replace_day("score", project, day, rows)

@@ -9,6 +9,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from llmops_jobs.evals.measure import Scoring, score_day
+from llmops_jobs.evals.model.features import Features
 from llmops_jobs.evals.model.fit import MIN_LABELS, Examples, Model, train
 from llmops_jobs.evals.settings import EvalSettings
 from llmops_jobs.lake import Lake
@@ -24,7 +25,8 @@ def examples(n: int, signal: float, seed: int = 0) -> Examples:
     dense[:, 2] += signal * passed
     words = csr_matrix((rng.random((n, 64)) < 0.1).astype(float))
     everyone = np.ones(n)
-    return Examples(words, words, dense, passed, everyone.astype(bool), everyone)
+    features = Features(words, words, words, dense)
+    return Examples(features, passed, everyone.astype(bool), everyone)
 
 
 def test_a_model_that_predicts_later_labels_is_accepted_and_calibrated() -> None:
@@ -32,7 +34,7 @@ def test_a_model_that_predicts_later_labels_is_accepted_and_calibrated() -> None
     assert found.status == "accepted" and found.model is not None
     assert found.auc > 0.8 and found.brier < found.base_brier
     fresh = examples(800, signal=3.0, seed=9)
-    predicted = found.model.predict(fresh.questions, fresh.answers, fresh.dense)
+    predicted = found.model.predict(fresh.features)
     assert abs(predicted.mean() - fresh.passed.mean()) < 0.05
 
 
@@ -48,10 +50,16 @@ def test_a_stored_model_predicts_as_the_trained_one() -> None:
     model = train(rows).model
     assert model is not None
     loaded = Model.from_bytes(model.to_bytes())
-    first = model.predict(rows.questions, rows.answers, rows.dense)
-    assert loaded.predict(rows.questions, rows.answers, rows.dense) == pytest.approx(
-        first, abs=1e-4
-    )
+    assert loaded is not None
+    assert loaded.predict(rows.features) == pytest.approx(model.predict(rows.features), abs=1e-4)
+
+
+def test_a_model_stored_for_other_features_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = train(examples(400, signal=2.0)).model
+    assert model is not None
+    stored = model.to_bytes()
+    monkeypatch.setattr("llmops_jobs.evals.model.fit.FEATURES_VERSION", "other")
+    assert Model.from_bytes(stored) is None
 
 
 def test_a_model_is_trained_on_the_weeks_before_and_predicts_every_call_after(

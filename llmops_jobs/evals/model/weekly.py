@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
-import numpy as np
 import pandas as pd
 
-from llmops_jobs.evals.model.examples import ExampleStore, FeatureDay, concatenated
-from llmops_jobs.evals.model.fit import Examples, Model, Trained, train
+from llmops_jobs.evals.batch import Batch
+from llmops_jobs.evals.model.examples import ExampleStore
+from llmops_jobs.evals.model.features import features_of
+from llmops_jobs.evals.model.fit import Examples, Model, Trained, concatenated, train
 from llmops_jobs.evals.predictors import QUALITY_MODEL
 from llmops_jobs.evals.settings import EvalSettings
 from llmops_jobs.store import Database
@@ -46,22 +47,23 @@ class QualityModels:
         if rows.empty:
             return None
         accepted = rows[rows["payload"].notna()]
-        return {
-            row.metric: (row.model_version, Model.from_bytes(row.payload))
-            for row in accepted.itertuples()
-        }
+        models = {}
+        for row in accepted.itertuples():
+            model = Model.from_bytes(row.payload)
+            if model is not None:
+                models[row.metric] = (row.model_version, model)
+        # What an older release stored is trained again.
+        return models if set(accepted["metric"]) == set(models) else None
 
     def _train(
         self, project: str, week: date, settings: EvalSettings
     ) -> dict[str, tuple[str, Model]]:
         first = week - timedelta(days=settings.quality_model.window_days)
         days = [first + timedelta(days=i) for i in range((week - first).days)]
-        held = set(self.examples.lake.days("scores", project))
         parts: dict[str, list[Examples]] = {}
-        for day in days:
-            if day in held:
-                for metric, made in self.examples.of(project, day, settings).items():
-                    parts.setdefault(metric, []).append(made)
+        for by_metric in self.examples.of(project, days, settings):
+            for metric, made in by_metric.items():
+                parts.setdefault(metric, []).append(made)
         models = {}
         for metric, made_by_day in parts.items():
             trained = train(concatenated(made_by_day))
@@ -95,19 +97,20 @@ class QualityModels:
 
 
 def predicted_rows(
-    models: dict[str, tuple[str, Model]], features: FeatureDay, probability: np.ndarray
+    models: dict[str, tuple[str, Model]], batch: Batch, cheap: pd.DataFrame
 ) -> pd.DataFrame:
-    """Rows of `score`: what each model says of every call. `probability` is the texts' own."""
+    """Rows of `score`: what each model says of every call of a batch, from their cheap scores."""
+    if not models or not batch.calls:
+        return pd.DataFrame()
+    features = features_of(batch, cheap)
     parts = []
     for metric, (version, model) in models.items():
-        if not len(features.keys):
-            continue
-        value = model.predict(features.questions, features.answers, features.dense)
+        value = model.predict(features)
         parts.append(
             pd.DataFrame(
                 {
-                    "trace_id": features.keys.get_level_values(0),
-                    "observation_id": features.keys.get_level_values(1),
+                    "trace_id": [call.trace_id for call in batch.calls],
+                    "observation_id": [call.observation_id for call in batch.calls],
                     "scorer": f"{QUALITY_MODEL}{metric}",
                     "scorer_version": version,
                     "value": value.round(6),
@@ -116,8 +119,8 @@ def predicted_rows(
                     "reason": "",
                     "status": "ok",
                     "cost_usd": 0.0,
-                    "inclusion_probability": probability,
+                    "inclusion_probability": [c.inclusion_probability for c in batch.calls],
                 }
             ).astype(object)
         )
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    return pd.concat(parts, ignore_index=True)
