@@ -18,6 +18,11 @@ from llmops_jobs.langfuse.sources import open_source
 
 #: (observations, scores, how many, seed) -> trace_id, observation_id, inclusion_probability.
 Choose = Callable[[pa.Table, pa.Table, int, int], pa.Table]
+#: What is read of a day's observations to choose from them: the lake's rows have much more.
+CHOSEN_BY = (
+    "trace_id", "observation_id", "start_time", "type", "level", "environment", "feature", "tenant",
+    "provider", "model", "prompt_name", "prompt_version", "is_model_call", "is_evaluation",
+)  # fmt: skip
 _PAIR = ("trace_id", "observation_id")
 
 
@@ -49,7 +54,7 @@ def pull_texts(
     lake = deployment.lake
 
     def chosen(day: date) -> tuple[pa.Table, pa.Table]:
-        observations = lake.read_day("observations", project.id, day)
+        observations = lake.read_day("observations", project.id, day, CHOSEN_BY)
         scores = lake.read_day("scores", project.id, day)
         pairs = choose(observations, scores, settings.texts_per_day, settings.text_seed)
         starts = observations.select([*_PAIR, "start_time"])
