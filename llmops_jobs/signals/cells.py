@@ -9,7 +9,7 @@ seen, so that a day reads nothing later than itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -30,6 +30,13 @@ _ROOT: Final = ("environment", "feature", "tenant")
 _ANSWER: Final = ("provider", "model", "prompt_name", "prompt_version")
 _TEXT: Final = (*_ROOT, "provider", "model", "prompt_name")
 ERROR: Final = "ERROR"
+# What a measure of a trace's rows may read.
+_READ: Final = (
+    "day", "trace_id", "observation_id", "is_root", "is_model_call", "is_evaluation", "type",
+    "level", "start_time", "end_time", "completion_start_time", "output_tokens", "session_id",
+)  # fmt: skip
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_CALL: Final = -1
 TAILS: Final = pa.schema([("day", pa.date32()), ("trace_id", pa.string())])
 
 
@@ -43,22 +50,47 @@ def model_calls(t: Tables) -> ir.Table:
     )
 
 
-def whole_traces(
-    t: Tables, o: ir.Table | None = None, **measures: Callable[[ir.Table], Any]
-) -> ir.Table:
-    """`traces` of the day (of its observations `o`, if given) without the caller's `tails`."""
-    rows = traces(t["observations"] if o is None else o, **measures)
-    return rows.anti_join(t["tails"], ["day", "trace_id"])
+def numbered(
+    o: ir.Table, *, calls_only: bool = False, **columns: ir.Value
+) -> tuple[ir.Table, ir.Table]:
+    """The rows of observations as the number of their `cell` and `columns`; and the cells: `cell`
+    with CELL.
 
-
-def traces(o: ir.Table, **measures: Callable[[ir.Table], Any]) -> ir.Table:
-    """One row per day and trace of the observations `o`: its dimensions, `start`, `end`,
-    `has_root`, the answering call's `first_token`, and what `measures` of the rows add."""
+    Numbers, because grouping by nine texts costs several times as much. The two read the lake for
+    themselves: what they shared an engine would write down first, which costs more than reading.
+    """
     import ibis
 
-    o = o.mutate(prompt_version=_text(o.prompt_version))
+    of_cell = {
+        "day": o.day,
+        **{name: o[name].fill_null("") for name in _TEXT},
+        "prompt_version": _text(o.prompt_version),
+        "is_evaluation": o.is_evaluation,
+    }
+
+    def rows(**more: ir.Value) -> ir.Table:
+        picked = o.select(**{**of_cell, "is_model_call": o.is_model_call, **more})
+        return picked.filter(picked.is_model_call) if calls_only else picked
+
+    cells = rows().select(*CELL).distinct()
+    cells = cells.mutate(cell=ibis.row_number().over(order_by=[cells[name] for name in CELL]))
+    return rows(**columns).inner_join(cells, list(CELL)).select("cell", *columns), cells
+
+
+def whole_traces(t: Tables, **measures: Callable[[ir.Table], Any]) -> tuple[ir.Table, ir.Table]:
+    """`traces` of the day without the caller's `tails`."""
+    rows, cells = traces(t["observations"], **measures)
+    return rows.anti_join(t["tails"], ["day", "trace_id"]), cells
+
+
+def traces(o: ir.Table, **measures: Callable[[ir.Table], Any]) -> tuple[ir.Table, ir.Table]:
+    """One row per day and trace of the observations `o`: the number of its `cell`, `start`, `end`,
+    `has_root`, the answering call's `first_token`, and what `measures` of the rows (with the
+    columns of _READ) add; and the cells, as of `numbered`."""
+    import ibis
+
+    o, codes = numbered(o, **{name: o[name] for name in _READ})
     first = ibis.struct({"not_root": ~o.is_root, "start": o.start_time, "id": o.observation_id})
-    root = ibis.struct({name: o[name] for name in (*_ROOT, "is_evaluation")}).argmin(first)
     good = (~o.is_evaluation).cast("int8") * 4 + (o.level != ERROR).cast("int8") * 2
     last = ibis.struct(
         {
@@ -67,23 +99,34 @@ def traces(o: ir.Table, **measures: Callable[[ir.Table], Any]) -> ir.Table:
             "id": o.observation_id,
         }
     )
-    answer = ibis.struct(
-        {**{name: o[name] for name in _ANSWER}, "first_token": o.completion_start_time}
-    ).argmax(last, where=o.is_model_call)
+    never = ibis.literal(_NEVER, o.completion_start_time.type())
     grouped = o.group_by(["day", "trace_id"]).agg(
-        root=root,
-        answer=answer,
+        root=o.cell.argmin(first),
+        answer=o.cell.argmax(last, where=o.is_model_call),
+        first_token=o.completion_start_time.fill_null(never).argmax(last, where=o.is_model_call),
         start=o.start_time.min(),
         end=ibis.coalesce(o.end_time, o.start_time).max(),
         has_root=o.is_root.any(),
         **{name: measure(o) for name, measure in measures.items()},
     )
-    return grouped.mutate(
-        **{name: grouped.root[name].fill_null("") for name in _ROOT},
-        is_evaluation=grouped.root["is_evaluation"],
-        **{name: grouped.answer[name].fill_null("") for name in _ANSWER},
-        first_token=grouped.answer["first_token"],
-    ).drop("root", "answer")
+    grouped = grouped.mutate(
+        answer=grouped.answer.fill_null(_NO_CALL), first_token=grouped.first_token.nullif(never)
+    )
+    pairs = _cells_of_pairs(grouped.select("root", "answer").distinct(), codes)
+    rows = grouped.inner_join(pairs.select("root", "answer", "cell"), ["root", "answer"])
+    return rows.drop("root", "answer"), pairs.select("cell", *CELL).distinct()
+
+
+def _cells_of_pairs(pairs: ir.Table, codes: ir.Table) -> ir.Table:
+    """`root`, `answer`, `cell` and CELL: a trace's cell is its root's in part, its answer's in
+    part."""
+    import ibis
+
+    root = codes.select("day", *_ROOT, "is_evaluation", root="cell")
+    answer = codes.select(*_ANSWER, answer_="cell")
+    both = pairs.inner_join(root, "root").left_join(answer, ibis._.answer == answer.answer_)
+    both = both.mutate(**{name: both[name].fill_null("") for name in _ANSWER}).drop("answer_")
+    return both.mutate(cell=ibis.dense_rank().over(order_by=[both[name] for name in CELL]))
 
 
 def stacked(**parts: ir.Table) -> ir.Table:

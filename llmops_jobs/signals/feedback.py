@@ -164,8 +164,9 @@ def _rated(
 
 
 def _rated_traces(t: Tables) -> ir.Table:
-    o = t["observations"].semi_join(t["rated"], "trace_id")
-    return traces(o).select("trace_id", "has_root", *CELL)
+    o = t["observations"]
+    rows, cells = traces(o.filter(o.trace_id.isin(t["rated"].trace_id)))
+    return rows.drop("day").inner_join(cells, "cell").select("trace_id", "has_root", *CELL)
 
 
 def _rated_calls(t: Tables) -> ir.Table:

@@ -6,7 +6,7 @@ error `a` of all its values. Counts of a plain GROUP BY merge by adding. Zero an
 get buckets of their own, numbered so that the order of buckets is the order of values.
 
 A histogram here is a data frame with the columns `bucket`, `n`, `gamma` and any others to group
-by: rows of `latency_histogram`, as they are or added up.
+by: rows of the view `latency_histogram`, as they are or added up.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def quantile(histogram: pd.DataFrame, q: float) -> float:
     SQL's `quantile_cont`); NaN when empty."""
     if histogram.empty:
         return float("nan")
-    return float(quantiles(histogram, [q])[_name(q)].iloc[0])
+    return float(quantiles(histogram, [q])[name_of(q)].iloc[0])
 
 
 def interval(histogram: pd.DataFrame, q: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -84,7 +84,7 @@ def interval(histogram: pd.DataFrame, q: float, confidence: float = 0.95) -> tup
     if histogram.empty:
         return float("nan"), float("nan")
     row = quantiles(histogram, [q], confidence=confidence).iloc[0]
-    return float(row[f"{_name(q)}_low"]), float(row[f"{_name(q)}_high"])
+    return float(row[f"{name_of(q)}_low"]), float(row[f"{name_of(q)}_high"])
 
 
 def quantiles(
@@ -99,35 +99,48 @@ def quantiles(
     one between order statistics, widened to the edges of their buckets; NaN on a side that n
     values cannot bound.
     """
-    merged = merge(histogram, by)
-    value = middle(merged["bucket"], merged["gamma"])
-    code = merged.groupby(list(by), sort=False).ngroup().to_numpy() if by else np.zeros(len(value))
-    order = np.lexsort((value, code))
-    code, value = code[order], value[order]
-    low_edge, high_edge = (e[order] for e in bounds(merged["bucket"], merged["gamma"]))
-    below = np.concatenate([[0], np.cumsum(merged["n"].to_numpy()[order])])
+    rows = merge(histogram, by)
+    group = rows.groupby(list(by), sort=False).ngroup() if by else pd.Series(0, rows.index)
+    order = np.lexsort((middle(rows["bucket"], rows["gamma"]), group))
+    rows = rows.assign(code=group).iloc[order]
+    code, bucket, n, base = (rows[name].to_numpy() for name in ("code", "bucket", "n", "gamma"))
+    found = of_sorted(code, bucket, n, base, q, confidence)
+    groups = rows[list(by)][np.diff(code, prepend=-1) != 0]
+    return pd.concat([groups.reset_index(drop=True), found.drop(columns="code")], axis=1)
+
+
+def of_sorted(
+    code: NDArray[np.int64],
+    bucket: NDArray[np.int64],
+    count: NDArray[np.int64],
+    base: ArrayLike,
+    q: Sequence[float] = PERCENTILES,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
+    """`quantiles` by `code`, of counts that are ordered by code and value and have no two rows of
+    the same bucket."""
+    base = np.broadcast_to(np.asarray(base, float), code.shape)
+    below = np.concatenate([[0], np.cumsum(count)])
     first = np.flatnonzero(np.concatenate([[True], code[1:] != code[:-1]])[: len(code)])
     offset, n = below[first], np.diff(np.append(below[first], below[-1]))
 
-    def position(rank: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Row that holds the rank-th value (from 0) of each group."""
-        return np.searchsorted(below, offset + np.clip(rank, 0, n - 1), side="right") - 1
+    def at(rank: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Bucket and base of the rank-th value (from 0) of each group."""
+        place = np.searchsorted(below, offset + np.clip(rank, 0, n - 1), side="right") - 1
+        return bucket[place], base[place]
 
-    result = merged.iloc[order[first]][list(by)].reset_index(drop=True)
-    result["n"] = n
+    columns = {"code": code[first], "n": n}
     for level in q:
         exact = level * (n - 1)
         lower = np.floor(exact).astype(np.int64)
-        a, b = value[position(lower)], value[position(lower + 1)]
-        with np.errstate(invalid="ignore"):
-            result[_name(level)] = np.where(exact == lower, a, a + (exact - lower) * (b - a))
+        a, b = middle(*at(lower)), middle(*at(lower + 1))
         rank_low, rank_high = intervals.quantile_ranks(n, level, confidence)
-        name = _name(level)
-        result[f"{name}_low"] = np.where(rank_low > 0, low_edge[position(rank_low - 1)], np.nan)
-        result[f"{name}_high"] = np.where(
-            rank_high <= n, high_edge[position(rank_high - 1)], np.nan
-        )
-    return result
+        name = name_of(level)
+        with np.errstate(invalid="ignore"):
+            columns[name] = np.where(exact == lower, a, a + (exact - lower) * (b - a))
+        columns[f"{name}_low"] = np.where(rank_low > 0, bounds(*at(rank_low - 1))[0], np.nan)
+        columns[f"{name}_high"] = np.where(rank_high <= n, bounds(*at(rank_high - 1))[1], np.nan)
+    return pd.DataFrame(columns)
 
 
 def merge(histogram: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
@@ -158,6 +171,6 @@ def _edge(buckets: ArrayLike, base: ArrayLike, factor: object) -> NDArray[np.flo
 _LOG_MAX: Final = float(np.log(np.finfo(float).max))
 
 
-def _name(q: float) -> str:
-    """p50 for 0.5, p99_9 for 0.999."""
+def name_of(q: float) -> str:
+    """The column of the q-quantile: p50 for 0.5, p99_9 for 0.999."""
     return "p" + f"{q * 100:.6g}".replace(".", "_")

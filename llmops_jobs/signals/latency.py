@@ -1,8 +1,8 @@
 """How fast: latency, time to first token and tokens per second, of calls and of whole traces.
 
-Two aggregates a day and level, both run by the lake's engine: exact percentiles, which are right
-for the cell and day they were computed for, and histograms, which can be added over any slice and
-period. Intervals come from the histograms.
+Of each cell and level the lake's engine computes exact percentiles, which are right for the cell
+and day they were computed for, and a histogram, which can be added over any slice and period.
+Intervals come from the histograms, as does all that is told of a scope.
 
 | metric | observation | trace |
 |---|---|---|
@@ -19,19 +19,20 @@ from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from llmops_jobs.signals import histogram
+from llmops_jobs.signals import histogram, sketch
 from llmops_jobs.signals.cells import (
     CELL,
     ERROR,
-    model_calls,
-    stacked,
+    numbered,
     tails,
-    unstacked,
     whole_traces,
 )
+from llmops_jobs.signals.scopes import scopes_of
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -46,10 +47,11 @@ _MICROSECONDS: Final = 1_000_000.0
 
 @dataclass(frozen=True)
 class Latency:
-    """Rows of latency_daily, latency_histogram and trace_daily, all with `day`."""
+    """Rows of latency_daily, latency_sketch, latency_scope and trace_daily, all with `day`."""
 
     daily: pd.DataFrame
-    buckets: pd.DataFrame
+    sketches: pd.DataFrame
+    scopes: pd.DataFrame
     traces: pd.DataFrame
 
 
@@ -58,24 +60,31 @@ def measure(
 ) -> Latency:
     """Percentiles and histograms of each of the days, to the histograms' relative `error`."""
     extra = {"tails": tails(engine, lake, project, days)}
-    daily, buckets, cells = [], [], {}
+    base = histogram.gamma(error)
+    daily, sketches, scopes, traces = [], [], [], pd.DataFrame()
     for level, source in LEVELS.items():
-        found = engine.run(_measured(source, error), lake, project, days, extra)
-        exact, counts, cells[level] = _split(found, histogram.gamma(error))
-        daily.append(exact.assign(level=level))
-        buckets.append(counts.assign(level=level))
+        found = engine.run(_measured(source, error), lake, project, days, extra).sort_by("cell")
+        cells = found.select([*CELL, "rows", "failed"]).to_pandas()
+        counts = _counts(found)
+        daily.append(_of_cell(_exact(found, counts, base), cells).assign(level=level))
+        sketches.append(_of_cell(sketch.packed(counts), cells).assign(level=level))
+        scopes.append(_scopes(cells, counts, base).assign(level=level))
+        if level == "trace":
+            traces = cells.rename(columns={"rows": "traces"})
     return Latency(
         daily=pd.concat(daily, ignore_index=True),
-        buckets=pd.concat(buckets, ignore_index=True),
-        traces=cells["trace"].rename(columns={"rows": "traces"}),
+        sketches=pd.concat(sketches, ignore_index=True).assign(gamma=base),
+        scopes=pd.concat(scopes, ignore_index=True).assign(gamma=base),
+        traces=traces,
     )
 
 
-def calls(t: Tables) -> ir.Table:
-    """Model calls with their three metrics."""
-    o = model_calls(t)
-    return o.select(
-        *CELL,
+def calls(t: Tables) -> tuple[ir.Table, ir.Table]:
+    """Model calls with their three metrics, by the number of their cell; and the cells."""
+    o = t["observations"]
+    return numbered(
+        o,
+        calls_only=True,
         latency=_finite(o.latency_s),
         time_to_first_token=_finite(o.time_to_first_token_s),
         tokens_per_second=_rate(o.output_tokens, o.latency_s),
@@ -83,9 +92,9 @@ def calls(t: Tables) -> ir.Table:
     )
 
 
-def end_to_end(t: Tables) -> ir.Table:
-    """Traces with their three metrics."""
-    rows = whole_traces(
+def end_to_end(t: Tables) -> tuple[ir.Table, ir.Table]:
+    """Traces with their three metrics, likewise."""
+    rows, cells = whole_traces(
         t,
         output_tokens=lambda o: o.output_tokens.sum(where=o.is_model_call),
         good=lambda o: (o.is_model_call & (o.level != ERROR)).any(),
@@ -95,86 +104,108 @@ def end_to_end(t: Tables) -> ir.Table:
         latency=_seconds(rows.start, rows.end), first=_seconds(rows.start, rows.first_token)
     )
     return rows.select(
-        *CELL,
+        "cell",
         latency=rows.latency,
         time_to_first_token=rows.first,
         tokens_per_second=_rate(rows.output_tokens, rows.latency),
         failed=rows.bad & ~rows.good,
-    )
+    ), cells
 
 
 LEVELS: Final = {"observation": calls, "trace": end_to_end}
 
 
 @cache
-def _measured(source: Callable[[Tables], ir.Table], error: float) -> Callable[[Tables], ir.Table]:
-    """`exact`: per cell, counts and percentiles; `buckets`: per cell, metric and bucket, a count.
-
-    Buckets by the number of the cell, because grouping by nine texts costs twice as much.
-    """
+def _measured(
+    source: Callable[[Tables], tuple[ir.Table, ir.Table]], error: float
+) -> Callable[[Tables], ir.Table]:
+    """One row a cell: CELL, counts, and of each metric the percentiles (`latency`), their `n`
+    (`n_latency`) and the histogram as a list of buckets with their counts (`b_latency`)."""
     base = histogram.gamma(error)
 
     def definition(t: Tables) -> ir.Table:
         import ibis
 
-        rows = source(t)
-        cells = rows.select(*CELL).distinct()
-        cells = cells.mutate(cell=ibis.row_number().over(order_by=[cells[n] for n in CELL]))
-        keyed = rows.inner_join(cells, list(CELL)).select("cell", "failed", *METRICS)
-        exact = keyed.group_by("cell").agg(
+        keyed, cells = source(t)
+        found = keyed.group_by("cell").agg(
             rows=keyed.count(),
             failed=keyed.failed.sum(),
             **{f"n_{m}": keyed[m].count() for m in METRICS},
             **{m: keyed[m].quantile(list(histogram.PERCENTILES)) for m in METRICS},
         )
-        buckets = []
+        found = found.inner_join(cells, "cell")
         for metric in METRICS:
             present = keyed.filter(keyed[metric].notnull())
             counted = present.group_by(
                 "cell", bucket=histogram.bucket_expression(present[metric], base)
             ).agg(n=present.count())
-            buckets.append(counted.mutate(metric=ibis.literal(metric)))
-        return stacked(
-            exact=exact.inner_join(cells, "cell"), buckets=ibis.union(*buckets, distinct=False)
-        )
+            pair = ibis.struct({"bucket": counted.bucket, "n": counted.n})
+            listed = counted.group_by(cell_=counted.cell).agg(**{f"b_{metric}": pair.collect()})
+            found = found.left_join(listed, found.cell == listed.cell_).drop("cell_")
+        return found
 
     return definition
 
 
-def _split(found: pa.Table, base: float) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Percentiles and buckets of `_measured`, one row a metric, and rows and failures a cell."""
-    columns = ["rows", "failed", *METRICS, *(f"n_{metric}" for metric in METRICS)]
-    exact = unstacked(found, "exact", "cell", *CELL, *columns).to_pandas()
-    exact = exact.sort_values("cell", ignore_index=True)
-    buckets = unstacked(found, "buckets", "cell", "metric", "bucket", "n").to_pandas()
-    buckets = buckets.assign(gamma=base).sort_values(["cell", "metric", "bucket"])
-    around = histogram.quantiles(buckets, by=["cell", "metric"])
-    ends = [c for c in around.columns if c.endswith(("_low", "_high"))]
-    daily = _long(exact).merge(around[["cell", "metric", *ends]], on=["cell", "metric"])
-    # Objects, not Arrow strings: half a million rows share the texts of a thousand cells.
-    place = exact["cell"].searchsorted(buckets["cell"])
-    dimensions = {
-        name: pd.Series(exact[name].to_numpy(object)[place], index=buckets.index, dtype=object)
-        for name in CELL
-    }
-    return (
-        daily.drop(columns="cell"),
-        buckets.drop(columns="cell").assign(**dimensions),
-        exact[[*CELL, "rows", "failed"]],
+def _counts(found: pa.Table) -> sketch.Counts:
+    """The histograms of `_measured`; their code is row * len(METRICS) + metric."""
+    codes, buckets, numbers = [], [], []
+    for place, metric in enumerate(METRICS):
+        lists = found[f"b_{metric}"].combine_chunks()
+        size = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
+        codes.append(np.repeat(np.arange(len(lists)) * len(METRICS) + place, size))
+        pairs = lists.flatten()
+        buckets.append(pairs.field("bucket").to_numpy())
+        numbers.append(pairs.field("n").to_numpy())
+    return sketch.Counts.added(*(np.concatenate(each) for each in (codes, buckets, numbers)))
+
+
+def _exact(found: pa.Table, counts: sketch.Counts, base: float) -> pd.DataFrame:
+    """One row per cell and metric that has values: `code`, `n`, percentiles, intervals."""
+    rows = counts.quantiles(base)
+    cell, metric = np.divmod(rows["code"].to_numpy(), len(METRICS))
+    names = [histogram.name_of(level) for level in histogram.PERCENTILES]
+    exact = np.empty((len(rows), len(names)))
+    for place, name in enumerate(METRICS):
+        mine = metric == place
+        values = found[name].take(pa.array(cell[mine])).combine_chunks().flatten()
+        exact[mine] = values.to_numpy().reshape(-1, len(names))
+    return rows.assign(**dict(zip(names, exact.T, strict=True)))
+
+
+def _scopes(cells: pd.DataFrame, counts: sketch.Counts, base: float) -> pd.DataFrame:
+    """One row per day, scope and metric that has values: the histogram, percentiles, intervals."""
+    cell, metric = np.divmod(counts.code, len(METRICS))
+    day, days = pd.factorize(cells["day"].to_numpy(object), sort=True)
+    added: list[sketch.Counts] = []
+    told: list[tuple[date, str]] = []
+    for places, names in scopes_of(cells):
+        values, value = np.unique(names, return_inverse=True)
+        number = np.full(len(cells), -1)
+        number[places] = day[places] * len(values) + value
+        inside = np.flatnonzero(number[cell] >= 0)
+        # After the scopes of other kinds.
+        code = (number[cell[inside]] + len(told)) * len(METRICS) + metric[inside]
+        added.append(sketch.Counts.added(code, counts.bucket[inside], counts.n[inside]))
+        told += [(each, name) for each in days for name in values]
+    every = sketch.Counts.joined(added)
+    rows = every.quantiles(base).assign(counts=sketch.packed(every)["counts"])
+    scope, of = np.divmod(rows["code"].to_numpy(), len(METRICS))
+    return rows.drop(columns="code").assign(
+        day=[told[place][0] for place in scope],
+        scope=[told[place][1] for place in scope],
+        metric=np.array(METRICS, object)[of],
     )
 
 
-def _long(exact: pd.DataFrame) -> pd.DataFrame:
-    """One row per cell and metric that has values."""
-    parts = []
-    for metric in METRICS:
-        part = exact.loc[exact[f"n_{metric}"] > 0, ["cell", *CELL, f"n_{metric}", metric]]
-        values = pd.DataFrame(
-            part[metric].tolist(), columns=["p50", "p90", "p95", "p99"], index=part.index
-        )
-        part = part.drop(columns=metric).rename(columns={f"n_{metric}": "n"})
-        parts.append(part.assign(metric=metric).join(values))
-    return pd.concat(parts, ignore_index=True)
+def _of_cell(rows: pd.DataFrame, cells: pd.DataFrame) -> pd.DataFrame:
+    """Rows by `code` with the dimensions of their cell and the name of their metric instead."""
+    cell, metric = np.divmod(rows["code"].to_numpy(), len(METRICS))
+    # Objects, not Arrow strings: thousands of rows share the texts of a few.
+    return rows.drop(columns="code").assign(
+        metric=np.array(METRICS, object)[metric],
+        **{name: cells[name].to_numpy(object)[cell] for name in CELL},
+    )
 
 
 def _seconds(start: ir.TimestampValue, end: ir.TimestampValue) -> ir.FloatingValue:

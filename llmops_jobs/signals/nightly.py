@@ -43,10 +43,11 @@ def write_latency(home: Deployment, project: str, days: Sequence[date]) -> Told:
     error = home.settings.signals.histogram_error
     measured = latency.measure(home.engine, home.lake, project, days, error)
     home.database.replace_days("latency_daily", project, days, measured.daily)
-    home.database.replace_days("latency_histogram", project, days, measured.buckets)
+    home.database.replace_days("latency_sketch", project, days, measured.sketches)
+    home.database.replace_days("latency_scope", project, days, measured.scopes)
     home.database.replace_days("trace_daily", project, days, measured.traces)
-    for day, rows, buckets in by_day(days, measured.daily, measured.buckets):
-        yield day, {"dagster/row_count": len(rows), "buckets": len(buckets), **_headline(buckets)}
+    for day, rows, scopes in by_day(days, measured.daily, measured.scopes):
+        yield day, {"dagster/row_count": len(rows), **_headline(scopes)}
 
 
 def write_errors(home: Deployment, project: str, days: Sequence[date]) -> Told:
@@ -118,15 +119,11 @@ def write_unit_cost(home: Deployment, project: str, days: Sequence[date]) -> Tol
         )
 
 
-def _headline(buckets: pd.DataFrame) -> dict[str, float]:
-    """The day's p50 and p95 of model calls, for the UI."""
-    from llmops_jobs.signals import histogram
-
-    calls = buckets[(buckets["level"] == "observation") & (buckets["metric"] == "latency")]
-    if calls.empty:
-        return {}
-    found = histogram.quantiles(calls, (0.5, 0.95)).iloc[0]
-    return {"latency_p50_s": float(found["p50"]), "latency_p95_s": float(found["p95"])}
+def _headline(scopes: pd.DataFrame) -> dict[str, float]:
+    """The day's p50 and p95 of product calls, for the UI."""
+    wanted = (scopes["scope"] == "total") & (scopes["level"] == "observation")
+    calls = scopes[wanted & (scopes["metric"] == "latency")]
+    return {f"latency_{name}_s": float(value) for name in ("p50", "p95") for value in calls[name]}
 
 
 def _share(part: Any, whole: Any) -> float:

@@ -25,10 +25,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from llmops_jobs.dimensions import DIMENSIONS
 from llmops_jobs.lake.engine import exact_sum
 from llmops_jobs.signals import intervals, votes
 from llmops_jobs.signals.cells import CELL, ERROR, stacked, tails, unstacked, whole_traces
+from llmops_jobs.signals.scopes import scopes_of
 from llmops_jobs.signals.settings import FeedbackSettings
 from llmops_jobs.store.tables import TABLES
 
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from llmops_jobs.signals.cells import Tables
     from llmops_jobs.store import Database
 
-TOTAL: Final = "total"
-SCOPES: Final = (TOTAL, *DIMENSIONS)
 _COUNTED: Final = {
     "successful_request": "ok",
     "positive_feedback": "votes",
@@ -96,14 +94,7 @@ def measure(
 def _sums(t: Tables) -> ir.Table:
     """`cells`: sums over the traces of each cell, of cost, of each unit, of squares and products;
     `sessions`: the cost of each session in each cell, by the cell's number."""
-    import ibis
-
-    rows = _traces(t)
-    cells = rows.select(*CELL).distinct()
-    cells = cells.mutate(cell=ibis.row_number().over(order_by=[cells[name] for name in CELL]))
-    keyed = rows.inner_join(cells, list(CELL)).select(
-        "cell", "session_id", "cost_usd", "ok", "votes", "passes"
-    )
+    keyed, cells = _traces(t)
     cost = keyed.cost_usd.cast("float64")
     sums = {"n": keyed.count(), "cost_usd": keyed.cost_usd.sum(), "cost_2": exact_sum(cost * cost)}
     for unit in ("ok", "votes", "passes"):
@@ -121,48 +112,30 @@ def _sums(t: Tables) -> ir.Table:
     )
 
 
-def _traces(t: Tables) -> ir.Table:
+def _traces(t: Tables) -> tuple[ir.Table, ir.Table]:
+    """Traces with their cost and units, by the number of their cell; and the cells."""
     costs, marks = t["costs"], t["marks"]
     cost = costs.group_by(day_=costs.day, trace_=costs.trace_id).agg(cost_usd=costs.cost_usd.sum())
-    rows = whole_traces(
+    rows, cells = whole_traces(
         t,
         session_id=lambda o: o.session_id.max(),
         ok=lambda o: (o.is_model_call & (o.level != ERROR)).sum(),
     )
     rows = rows.left_join(cost, [rows.day == cost.day_, rows.trace_id == cost.trace_])
     rows = rows.left_join(marks, ["day", "trace_id"])
-    return rows.mutate(
+    return rows.select(
+        "cell",
+        "session_id",
+        "ok",
         cost_usd=rows.cost_usd.fill_null(Decimal(0)),
         votes=rows.votes.fill_null(0.0),
         passes=rows.passes.fill_null(0.0),
-    )
-
-
-def _inside(rows: pd.DataFrame, kind: str) -> pd.Series:
-    """Which rows a kind of scope is about."""
-    if kind == "is_evaluation":
-        return rows["is_evaluation"]
-    if kind == TOTAL:
-        return ~rows["is_evaluation"]
-    return ~rows["is_evaluation"] & (rows[kind] != "")
-
-
-def _scope(rows: pd.DataFrame, kind: str) -> pd.Series | str:
-    """The scope's name for each row."""
-    if kind == TOTAL:
-        return TOTAL
-    if kind == "is_evaluation":
-        return "is_evaluation=true"
-    if kind == "prompt_version":
-        return "prompt_version=" + rows["prompt_name"] + "@" + rows["prompt_version"]
-    return f"{kind}=" + rows[kind]
+    ), cells
 
 
 def _of_traces(cells: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    parts = []
-    for kind in SCOPES:
-        rows = cells[_inside(cells, kind)]
-        parts.append(rows[["day", *_SUMS]].assign(scope=_scope(rows, kind)))
+    sums = cells[["day", *_SUMS]]
+    parts = [sums.iloc[places].assign(scope=names) for places, names in scopes_of(cells)]
     every = pd.concat(parts).groupby(["day", "scope"], as_index=False)[list(_SUMS)].sum()
     for unit, column in _COUNTED.items():
         sums = every[every[column] > 0]
@@ -172,18 +145,17 @@ def _of_traces(cells: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 def _of_sessions(cells: pd.DataFrame, sessions: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Sessions are counted once a scope, whatever the number of its cells they are in."""
-    for kind in SCOPES:
-        inside = cells[_inside(cells, kind)]
-        scopes = inside[["day"]].assign(scope=_scope(inside, kind))
-        code = scopes.groupby(["day", "scope"]).ngroup().set_axis(inside["cell"])
+    for places, names in scopes_of(cells):
+        scopes = cells.iloc[places][["day"]].assign(scope=names)
+        code = scopes.groupby(["day", "scope"]).ngroup().set_axis(cells["cell"].iloc[places])
         mine = sessions.assign(code=sessions["cell"].map(code)).dropna(subset="code")
         cost = mine.groupby(["code", "session"])["cost"].sum().reset_index()
         cost = cost.assign(n=1, cost_2=cost["cost"] ** 2)
         sums = cost.groupby("code")[["n", "cost", "cost_2"]].sum()
         if sums.empty:
             continue
-        names = scopes.set_index(code.to_numpy()).drop_duplicates()
-        sums = names.loc[sums.index].join(sums).rename(columns={"cost": "cost_usd"})
+        told = scopes.set_index(code.to_numpy()).drop_duplicates()
+        sums = told.loc[sums.index].join(sums).rename(columns={"cost": "cost_usd"})
         n = sums["n"].to_numpy(float)
         yield _result(sums, "session", n, n, sums["cost_usd"])
 
@@ -202,7 +174,7 @@ def _result(
     return pd.DataFrame(
         {
             "day": sums["day"].to_numpy(),
-            "scope": sums["scope"].str.slice(0, 255).to_numpy(),
+            "scope": sums["scope"].to_numpy(),
             "unit": unit,
             "n": units,
             "cost_usd": sums["cost_usd"].to_numpy(),

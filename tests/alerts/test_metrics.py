@@ -44,14 +44,12 @@ def test_percentiles_and_slow_shares_come_from_the_histogram(database: Database)
     gamma = 1.02
     cell = BLANK | {"level": "trace", "metric": "latency", "gamma": gamma}
     database.replace_day(
-        "latency_histogram",
+        "latency_sketch",
         PROJECT,
         DAY,
         pd.DataFrame(
-            [
-                cell | {"feature": "chat", "bucket": 0, "n": 900},  # about a second
-                cell | {"feature": "chat", "bucket": 117, "n": 100},  # about ten
-            ]
+            # Nine hundred of about a second, a hundred of about ten.
+            [cell | {"feature": "chat", "n": 1000, "counts": '{"0":900,"117":100}'}]
         ),
     )
     (median,) = _series(database, "latency_p50", "feature")

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from llmops_jobs.signals.histogram import bucket, gamma
+from llmops_jobs.signals.sketch import from_rows
 from llmops_jobs.store import Database
 from llmops_jobs.store.tables import TABLES
 
@@ -46,7 +47,7 @@ def fill(
     tables = {
         "project": _project(project),
         "usage_daily": _usage(rng, span, features, models, tenants),
-        "latency_histogram": _latency(rng, span, features, models),
+        "latency_sketch": from_rows(_latency(rng, span, features, models)),
         "latency_daily": _percentiles(span, features),
         "error_daily": _errors(rng, span, features),
         "error_family": _families(span),

@@ -15,13 +15,30 @@ from llmops_jobs.store.columns import (
     usd,
 )
 from llmops_jobs.store.tables.metadata import METADATA
+from llmops_jobs.store.tables.views import each_count, view
 
 
-def _cell() -> list[sa.Column]:
-    return dimensions(
+def _level_and_metric() -> list[sa.Column]:
+    return [
         text_key("level", "trace (end to end) or observation (one model call)", 16),
         text_key("metric", "latency, time_to_first_token (seconds), tokens_per_second", 32),
-    )
+    ]
+
+
+def _intervals() -> list[sa.Column]:
+    return [
+        number(f"p{q}_{side}", f"{side} end of the 95 % interval of p{q}")
+        for q in (50, 90, 95, 99)
+        for side in ("low", "high")
+    ]
+
+
+def _histogram() -> list[sa.Column]:
+    return [
+        count("n", "values"),
+        number("gamma", "base of the mapping: (1 + a) / (1 - a) with relative error a"),
+        text("counts", "JSON object: bucket, ceil(log_gamma(value)), to the number of its values"),
+    ]
 
 
 latency_daily = sa.Table(
@@ -29,34 +46,45 @@ latency_daily = sa.Table(
     METADATA,
     project(),
     day(),
-    *_cell(),
+    *dimensions(*_level_and_metric()),
     count("n", "values"),
     *(number(f"p{q}", f"exact {q}th percentile; s, or tokens/s") for q in (50, 90, 95, 99)),
-    *(
-        number(f"p{q}_{side}", f"{side} end of the 95 % interval of p{q}")
-        for q in (50, 90, 95, 99)
-        for side in ("low", "high")
-    ),
+    *_intervals(),
     comment="one row per project, day, dimensions, level and metric",
     sqlite_with_rowid=False,
 )
 
-latency_histogram = sa.Table(
-    "latency_histogram",
+latency_sketch = sa.Table(
+    "latency_sketch",
     METADATA,
     project(),
     day(),
-    *_cell(),
-    sa.Column(
-        "bucket",
-        sa.Integer,
-        primary_key=True,
-        comment="ceil(log_gamma(value)); see signals.histogram for zero and below",
+    *dimensions(*_level_and_metric()),
+    *_histogram(),
+    comment="mergeable histogram of every cell of latency_daily; latency_histogram takes it apart",
+)
+
+latency_histogram = view(
+    "latency_histogram",
+    each_count(latency_sketch.c.counts),
+    [column for column in latency_sketch.c if column.name not in ("n", "counts")],
+    comment="view of latency_sketch: one row per cell of latency_daily and bucket",
+)
+
+latency_scope = sa.Table(
+    "latency_scope",
+    METADATA,
+    project(),
+    day(),
+    text_key("scope", "total, or dimension=value"),
+    *_level_and_metric(),
+    *_histogram(),
+    *(
+        number(f"p{q}", f"{q}th percentile within the error; s, or tokens/s")
+        for q in (50, 90, 95, 99)
     ),
-    count("n", "values in the bucket"),
-    number("gamma", "base of the mapping: (1 + a) / (1 - a) with relative error a"),
-    comment="mergeable histogram: one row per cell of latency_daily and bucket",
-    sqlite_with_rowid=False,
+    *_intervals(),
+    comment="histograms of latency_sketch added up: one row per project, day, scope, level, metric",
 )
 
 error_daily = sa.Table(
