@@ -55,18 +55,21 @@ def version_comparison(context: dg.AssetExecutionContext, deployment: Deployment
 @daily_asset(
     group="versions",
     table="change_point",
-    deps=["usage_daily", "quality_daily", "feedback_daily", "version_seen"],
-    description="Lasting changes of cost per request, tokens, error rate, quality and feedback, "
-    "with the day, the size and what happened then.",
+    deps=["observations", "usage_daily", "quality_daily", "feedback_daily", "version_seen"],
+    description="Lasting changes of cost per request, tokens, error rate, speed, quality and "
+    "feedback, with the day, the size and what happened then.",
 )
 def change_point(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
-    from llmops_jobs.versions.nightly import changes_of
-    from llmops_jobs.versions.series import Marts
+    from llmops_jobs.versions.events import events_of
+    from llmops_jobs.versions.nightly import changes_of, record_changes
+    from llmops_jobs.versions.series import Series
 
-    marts: dict[str, Marts] = {}
+    series: dict[str, Series] = {}
+    events = {}
     for home, project, day in each_day(context, deployment):
-        if project not in marts:
-            marts[project] = Marts(home.database, project, day, last_day(context))
-        rows = changes_of(home.database, marts[project], home.settings.versions, project, day)
-        home.database.replace("change_point", {"project_id": project, "detected_on": day}, rows)
+        if project not in series:
+            series[project] = Series(home, project, day, last_day(context))
+            events[project] = events_of(home, project, last_day(context))
+        rows = changes_of(home, series[project], events[project], project, day)
+        record_changes(home.database, project, day, rows)
         add_day_metadata(context, day, {"dagster/row_count": len(rows)})

@@ -11,14 +11,22 @@ import click
 if TYPE_CHECKING:
     import pandas as pd
 
+    from llmops_jobs.versions.gate.compare import Gate
+    from llmops_jobs.versions.gate.rules import GateRules
+
 _EXIT = {"pass": 0, "fail": 1, "inconclusive": 2}
 _COULD_NOT_RUN = 3
 _PATH = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.option("--baseline", required=True, help="A result file, or a Langfuse experiment run.")
+@click.option(
+    "--baseline",
+    required=True,
+    help="A result file, a Langfuse experiment run, or production[:PROMPT[@VERSION or LABEL]].",
+)
 @click.option("--candidate", required=True, help="A result file, or a Langfuse experiment run.")
+@click.option("--days", type=click.IntRange(1, 90), help="How much of production; else gate.yaml.")
 @click.option("--config", type=_PATH, help="Rules (gate.yaml); defaults without it.")
 @click.option("--junit", type=_PATH, help="Write JUnit XML here.")
 @click.option("--markdown", type=_PATH, help="Write Markdown for a pull request here.")
@@ -26,6 +34,7 @@ _PATH = click.Path(dir_okay=False, path_type=Path)
 def command(
     baseline: str,
     candidate: str,
+    days: int | None,
     config: Path | None,
     junit: Path | None,
     markdown: Path | None,
@@ -34,16 +43,19 @@ def command(
     """Does CANDIDATE hold against BASELINE?
 
     Exit 0 pass, 1 fail, 2 inconclusive (with the number of items that would decide), 3 could not
-    run. A file is read as plain JSON lines, promptfoo, DeepEval, JUnit XML or CSV.
+    run. A file is read as plain JSON lines, promptfoo, DeepEval, JUnit XML or CSV. Two runs are
+    compared item by item; production's calls are other items, so the comparison is unpaired.
     """
     from llmops_jobs.errors import UserError
     from llmops_jobs.versions.gate import faces
-    from llmops_jobs.versions.gate.compare import compare
     from llmops_jobs.versions.gate.rules import load_rules
 
     try:
         rules = load_rules(config)
-        gate = compare(_results(baseline), _results(candidate), rules, (baseline, candidate))
+        if days is not None:
+            production = rules.production.model_copy(update={"days": days})
+            rules = rules.model_copy(update={"production": production})
+        gate = _compared(baseline, candidate, rules)
         for path, text in (
             (junit, faces.junit(gate)),
             (markdown, faces.markdown(gate)),
@@ -58,7 +70,28 @@ def command(
     sys.exit(_EXIT[gate.verdict])
 
 
-def _results(name: str) -> pd.DataFrame:
+def _compared(baseline: str, candidate: str, rules: GateRules) -> Gate:
+    from llmops_jobs.versions.gate.compare import compare, compare_with_production
+    from llmops_jobs.versions.gate.production import named, read_production
+    from llmops_jobs.versions.gate.results import NotComparableError
+
+    names = (baseline, candidate)
+    if not Path(candidate).exists() and named(candidate, rules.production):
+        raise NotComparableError("production can be the baseline only")
+    chosen = None if Path(baseline).exists() else named(baseline, rules.production)
+    if chosen is None:
+        return compare(_results(baseline, rules), _results(candidate, rules), rules, names)
+    from llmops_jobs.deployment import Deployment
+
+    home = Deployment.from_environment()
+    known = home.database.table("project", name=home.settings.projects[0].name)
+    if known.empty:
+        raise NotComparableError("nothing of production was copied yet: llmops run --from … --to …")
+    production = read_production(home, str(known["project_id"].iloc[0]), chosen)
+    return compare_with_production(production, _results(candidate, rules), rules, names)
+
+
+def _results(name: str, rules: GateRules) -> pd.DataFrame:
     path = Path(name)
     if path.exists():
         from llmops_jobs.versions.gate.files import read_results
@@ -67,8 +100,8 @@ def _results(name: str) -> pd.DataFrame:
     from llmops_jobs.config import load
     from llmops_jobs.errors import ConfigError
     from llmops_jobs.langfuse.project import keys_of
-    from llmops_jobs.versions.gate.compare import NotComparableError
     from llmops_jobs.versions.gate.experiments import read_experiment
+    from llmops_jobs.versions.gate.results import NotComparableError
 
     try:
         keys = keys_of(load().projects[0])
@@ -76,4 +109,4 @@ def _results(name: str) -> pd.DataFrame:
         raise NotComparableError(
             f"{name} is not a file; to read an experiment of that name: {error}"
         ) from None
-    return read_experiment(keys, name)
+    return read_experiment(keys, name, rules.allow_missing)

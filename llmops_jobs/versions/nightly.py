@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from llmops_jobs.days import today
+from llmops_jobs.deployment import Deployment
 from llmops_jobs.langfuse.project import ProjectKeys
 from llmops_jobs.store import Database
 from llmops_jobs.versions import change_points
-from llmops_jobs.versions.events import cause, from_versions
+from llmops_jobs.versions.events import Event, causes
 from llmops_jobs.versions.labels import prompt_labels
+from llmops_jobs.versions.mix import mix_shift
 from llmops_jobs.versions.rollback import propose, record
-from llmops_jobs.versions.series import RELATIVE, Marts
-from llmops_jobs.versions.settings import VersionSettings
+from llmops_jobs.versions.series import Series
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # Two dates of one change of one series lie closer than this.
 _SAME_CHANGE = timedelta(days=10)
+_CAUSES = 4
 
 
 # A label's place is known only now: the snapshot counts for last night, never for the past.
@@ -42,7 +45,7 @@ def propose_rollbacks(
 
 
 def changes_of(
-    database: Database, marts: Marts, settings: VersionSettings, project: str, day: date
+    deployment: Deployment, series: Series, events: Sequence[Event], project: str, day: date
 ) -> pd.DataFrame:
     """Rows of `change_point` that are first reported on `day`.
 
@@ -50,26 +53,45 @@ def changes_of(
     """
     import pandas as pd
 
-    changes = change_points.detect(
-        marts.series(day),
-        relative=RELATIVE,
-        false_discovery_rate=settings.change_point_rate,
-        seed=settings.seed,
-    )
-    known = database.table("change_point", project=project)
+    panel = series.panel(day)
+    if panel is None:
+        return pd.DataFrame()
+    changes = change_points.detect(panel, deployment.settings.versions.change_point_rate)
+    if not changes:
+        return pd.DataFrame()
+    known = deployment.database.table("change_point", project=project)
     known = known[known["detected_on"] < day]
-    reported = {
-        (row["scope"], row["metric"], row["day"])
-        for row in known[["scope", "metric", "day"]].to_dict("records")
-    }
-    events = from_versions(database.table("version_seen", project, last=day), day)
-    rows = [
-        {**change.__dict__, "cause": cause(change.day, events)}
-        for change in changes
-        if not any(
-            (change.scope, change.metric) == (scope, metric)
-            and abs(change.day - when) <= _SAME_CHANGE
-            for scope, metric, when in reported
-        )
-    ]
+    rows = []
+    for change in changes:
+        same = known[(known["scope"] == change.scope) & (known["metric"] == change.metric)]
+        if any(abs(change.day - when) <= _SAME_CHANGE for when in same["day"]):
+            continue
+        calls = series.usage_of(change.scope, day)
+        known_causes = causes(change.day, change.metric, events, day, calls)[:_CAUSES]
+        told = {event.dimension for event in known_causes}
+        said = [event.text for event in known_causes]
+        said += mix_shift(calls, change.scope, change.day, told)
+        rows.append({**change.__dict__, "cause": "; ".join(dict.fromkeys(said))})
     return pd.DataFrame(rows)
+
+
+def record_changes(database: Database, project: str, day: date, rows: pd.DataFrame) -> None:
+    """Stores a night's changes. Where the night runs again and now finds what a later night had
+    reported, the later report goes: a change is reported once."""
+    import sqlalchemy as sa
+
+    from llmops_jobs.store.tables.forecast import change_point
+
+    c = change_point.c
+    with database.engine.begin() as connection:
+        for row in rows.itertuples():
+            connection.execute(
+                sa.delete(change_point).where(
+                    c.project_id == project,
+                    c.detected_on > day,
+                    c.scope == row.scope,
+                    c.metric == row.metric,
+                    c.day.between(row.day - _SAME_CHANGE, row.day + _SAME_CHANGE),
+                )
+            )
+    database.replace("change_point", {"project_id": project, "detected_on": day}, rows)

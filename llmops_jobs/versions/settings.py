@@ -9,6 +9,5 @@ from llmops_jobs.settings import Section
 
 class VersionSettings(Section):
     false_discovery_rate: float = Field(0.1, gt=0, lt=1, description="over slices of comparisons")
-    # Stricter, since every series is looked at again every night.
-    change_point_rate: float = Field(0.01, gt=0, lt=1, description="over a night's series")
+    change_point_rate: float = Field(0.05, gt=0, lt=1, description="over a night's series")
     seed: int = 20260101

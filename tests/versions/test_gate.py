@@ -81,6 +81,33 @@ def test_a_lower_cost_is_better(tmp_path: Path) -> None:
     assert _gate("--baseline", cand, "--candidate", base, "--config", config) == 1
 
 
+@pytest.mark.parametrize(
+    ("metric", "exit_code"),
+    [("cost_usd", 1), ("p95_latency", 1), ("errorRate", 1), ("tokens_out", 1), ("f1", 0)],
+)
+def test_the_direction_is_told_from_a_known_name_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], metric: str, exit_code: int
+) -> None:
+    rng = np.random.default_rng(1)
+    low = {f"q{i}": [float(v)] for i, v in enumerate(rng.lognormal(0, 0.2, 100))}
+    base = _write(tmp_path / "b.jsonl", low, metric)
+    cand = _write(tmp_path / "c.jsonl", {item: [v[0] * 2] for item, v in low.items()}, metric)
+    assert _gate("--baseline", base, "--candidate", cand) == exit_code
+    said = "more" if exit_code == 0 else "less"
+    assert f"{metric}: {said} is better, by its name" in capsys.readouterr().out
+
+
+def test_a_metric_of_unknown_direction_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = _write(tmp_path / "b.jsonl", _items(20, 1), "verbosity")
+    assert _gate("--baseline", base, "--candidate", base) == 3
+    assert "metric verbosity: is more of it better or worse?" in capsys.readouterr().err
+    config = tmp_path / "gate.yaml"
+    config.write_text("metrics: {verbosity: {higher_is_better: false}}")
+    assert _gate("--baseline", base, "--candidate", base, "--config", config) == 0
+
+
 def test_an_absolute_minimum_can_fail_what_did_not_get_worse(tmp_path: Path) -> None:
     config = tmp_path / "gate.yaml"
     config.write_text("metrics: {pass: {minimum: 0.9}}")
@@ -187,7 +214,10 @@ def test_hostile_names_stay_text(tmp_path: Path, capsys: pytest.CaptureFixture[s
     cand = _write(tmp_path / "c.jsonl", values, name)
     out = tmp_path / "o.md"
     xml = tmp_path / "o.xml"
-    assert _gate("--baseline", base, "--candidate", cand, "--markdown", out, "--junit", xml) == 1
+    config = tmp_path / "gate.yaml"
+    config.write_text("default: {higher_is_better: true}")
+    files = ("--markdown", out, "--junit", xml, "--config", config)
+    assert _gate("--baseline", base, "--candidate", cand, *files) == 1
     assert "\x1b" not in capsys.readouterr().out.replace("\x1b[0m", "")
     assert "<script>" not in out.read_text(encoding="utf-8")
     ElementTree.fromstring(xml.read_text(encoding="utf-8"))

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from llmops_jobs.errors import UserError
 from llmops_jobs.versions.gate.decide import Decision, Verdict, decide
+from llmops_jobs.versions.gate.results import (
+    Names,
+    by_item,
+    checked,
+    enough,
+    judged_metrics,
+    paired,
+    same_dataset,
+)
 from llmops_jobs.versions.gate.rules import GateRules
+from llmops_jobs.versions.gate.unpaired import decide_unpaired
 
 if TYPE_CHECKING:
     import pandas as pd
 
-
-class NotComparableError(UserError):
-    """The gate could not run: what it was given cannot be compared."""
+    from llmops_jobs.versions.gate.production import Production
 
 
 @dataclass(frozen=True)
@@ -30,110 +38,56 @@ def compare(
     baseline: pd.DataFrame,
     candidate: pd.DataFrame,
     rules: GateRules,
-    names: tuple[str, str] = ("baseline", "candidate"),
+    names: Names = ("baseline", "candidate"),
 ) -> Gate:
-    """The verdict over all metrics: fail if one fails, inconclusive if one is, else pass.
+    """The verdict over all metrics of two runs over the same items.
 
     Both frames have item_id, metric, value and repeat. The chance of a false fail is shared among
     the metrics (Bonferroni), so that ten metrics do not fail twice as often as one. Raises
     NotComparableError.
     """
     notes: list[str] = []
-    _checked(baseline, names[0])
-    _checked(candidate, names[1])
-    wanted = _metrics(baseline, candidate, rules, notes)
+    checked(baseline, names[0])
+    checked(candidate, names[1])
+    same_dataset(baseline, candidate, names)
+    wanted = judged_metrics(set(baseline["metric"]), set(candidate["metric"]), rules, notes)
     decisions = []
-    for metric in wanted:
-        rule = rules.rule(metric)
-        assert rule is not None
-        paired = _paired(baseline, candidate, metric, rules, names, notes)
-        decisions.append(decide(metric, paired, rule, rules.alpha / len(wanted)))
+    for metric, rule in wanted.items():
+        pairs = paired(baseline, candidate, metric, rules, names, notes)
+        decisions.append(decide(metric, pairs, rule, rules.alpha / len(wanted)))
+    return _gate(names, decisions, notes)
+
+
+def compare_with_production(
+    production: Production, candidate: pd.DataFrame, rules: GateRules, names: Names
+) -> Gate:
+    """The verdict of a run against what production's calls scored: other items, so unpaired.
+
+    `candidate` has item_id, metric, value and repeat. Raises NotComparableError.
+    """
+    checked(candidate, names[1])
+    notes = [
+        "not the same items: "
+        f"{names[1]} ran over {candidate['item_id'].nunique()} items of its own, the baseline is "
+        f"{production.described}. A difference may come from the questions, not from the candidate"
+    ]
+    metrics = set(candidate["metric"])  # production has many more, of which nothing is asked
+    wanted = judged_metrics(production.metrics & metrics, metrics, rules, notes)
+    decisions = []
+    for metric, rule in wanted.items():
+        values = by_item(candidate, metric).sort_index()
+        enough(metric, len(values), rules)
+        against = production.values(metric)
+        enough(f"{metric} in {names[0]}", against.users, rules)
+        decisions.append(decide_unpaired(metric, against, values, rule, rules.alpha / len(wanted)))
+    return _gate(names, decisions, notes)
+
+
+def _gate(names: Names, decisions: Iterable[Decision], notes: list[str]) -> Gate:
+    """Fail if one fails, inconclusive if one is, else pass."""
+    decisions = tuple(decisions)
     verdicts = {decision.verdict for decision in decisions}
     verdict: Verdict = (
         "fail" if "fail" in verdicts else "inconclusive" if "inconclusive" in verdicts else "pass"
     )
-    return Gate(names[0], names[1], verdict, tuple(decisions), tuple(notes))
-
-
-def _checked(results: pd.DataFrame, name: str) -> None:
-    if results.empty:
-        raise NotComparableError(f"{name} holds no results")
-    bad = results[~results["value"].map(_finite)]
-    if len(bad):
-        shown = ", ".join(f"{r.item_id} ({r.metric})" for r in bad.head(3).itertuples())
-        raise NotComparableError(f"{name}: {len(bad)} values are not numbers: {shown}")
-    repeated = results.duplicated(["item_id", "metric", "repeat"])
-    if repeated.any():
-        first = results[repeated].iloc[0]
-        raise NotComparableError(
-            f"{name}: item {first['item_id']} has {first['metric']} more than once; "
-            "number the tries with `repeat` if that is meant"
-        )
-
-
-def _finite(value: object) -> bool:
-    return isinstance(value, (int, float)) and value == value and abs(value) != float("inf")
-
-
-def _metrics(
-    baseline: pd.DataFrame, candidate: pd.DataFrame, rules: GateRules, notes: list[str]
-) -> list[str]:
-    both = set(baseline["metric"]) & set(candidate["metric"])
-    for metric in sorted(set(baseline["metric"]) ^ set(candidate["metric"])):
-        rule = rules.rule(metric)
-        if rule is not None and rule.required:
-            where = "baseline" if metric in set(candidate["metric"]) else "candidate"
-            raise NotComparableError(f"metric {metric} is missing in the {where}")
-        notes.append(f"metric {metric} is in one run only and was left out")
-    absent = [m for m, rule in rules.metrics.items() if rule.required and m not in both]
-    if absent:
-        raise NotComparableError(f"metric {', '.join(sorted(absent))} is in neither run")
-    wanted = sorted(metric for metric in both if rules.rule(metric) is not None)
-    if not wanted:
-        raise NotComparableError("the two runs have no metric in common that a rule covers")
-    return wanted
-
-
-def _paired(
-    baseline: pd.DataFrame,
-    candidate: pd.DataFrame,
-    metric: str,
-    rules: GateRules,
-    names: tuple[str, str],
-    notes: list[str],
-) -> pd.DataFrame:
-    arms = {}
-    for side, results in (("baseline", baseline), ("candidate", candidate)):
-        rows = results[results["metric"] == metric]
-        arms[side] = rows.groupby("item_id")["value"].agg(["mean", "min", "max"])
-    items = {side: set(arm.index) for side, arm in arms.items()}
-    shared = items["baseline"] & items["candidate"]
-    if not shared:
-        raise NotComparableError(
-            f"{metric}: {names[0]} and {names[1]} have no item in common: "
-            "were they run over different datasets?"
-        )
-    for side, name in zip(arms, names, strict=True):
-        other = "candidate" if side == "baseline" else "baseline"
-        lacking = sorted(map(str, items[other] - items[side]))
-        if len(lacking) > rules.allow_missing * len(items[other]):
-            raise NotComparableError(
-                f"{metric}: {name} lacks {len(lacking)} of {len(items[other])} items "
-                f"({', '.join(lacking[:3])}{', …' if len(lacking) > 3 else ''}); "
-                "run them, or allow it with allow_missing"
-            )
-        if lacking:
-            notes.append(f"{metric}: {len(lacking)} items missing in {name} were left out")
-    if len(shared) < rules.minimum_items:
-        raise NotComparableError(
-            f"{metric}: {len(shared)} item{'s' if len(shared) != 1 else ''} in common cannot "
-            f"decide anything; at least {rules.minimum_items} are needed"
-        )
-    joined = arms["baseline"].join(arms["candidate"], lsuffix="_b", rsuffix="_c", how="inner")
-    joined = joined.sort_index().reset_index()
-    joined.columns = [
-        "item_id",
-        *("baseline", "baseline_low", "baseline_high"),
-        *("candidate", "candidate_low", "candidate_high"),
-    ]
-    return joined
+    return Gate(names[0], names[1], verdict, decisions, tuple(notes))

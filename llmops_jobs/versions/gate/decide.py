@@ -56,15 +56,15 @@ def decide(metric: str, paired: pd.DataFrame, rule: MetricRule, alpha: float) ->
     gain = sign * (cand - base)
     low, high = interval(gain, alpha)
     p_value = loss_p_value(gain, base, cand)
-    verdict, reason = _verdict(gain, low, high, p_value, margin, alpha)
-    verdict, reason = _bounds(cand, rule, alpha, verdict, reason)
+    verdict, reason = verdict_of(low, high, p_value, margin, alpha)
+    verdict, reason = bounded(cand, rule, alpha, verdict, reason)
     flaky = _flaky(paired)
     if verdict != "inconclusive" and flaky.any():
         for best in (True, False):
             other = _resolved(paired, flaky, sign, best=best)
             bounds = interval(other, alpha)
-            again, _ = _verdict(
-                other, *bounds, loss_p_value(other, base, base + sign * other), margin, alpha
+            again, _ = verdict_of(
+                *bounds, loss_p_value(other, base, base + sign * other), margin, alpha
             )
             if again != verdict and again != "inconclusive":
                 verdict = "inconclusive"
@@ -91,19 +91,18 @@ def decide(metric: str, paired: pd.DataFrame, rule: MetricRule, alpha: float) ->
     )
 
 
-def _verdict(
-    gain: np.ndarray, low: float, high: float, p_value: float, margin: float, alpha: float
+def verdict_of(
+    low: float, high: float, p_value: float, margin: float, alpha: float
 ) -> tuple[Verdict, str]:
+    """From the interval of the gain, in the metric's good direction, and the p-value of a loss."""
     if high < -margin and p_value < alpha:
         return "fail", "worse than the margin allows"
     if low >= -margin:
         return "pass", "no loss beyond the margin" if low < 0 else "not worse"
-    if not np.any(gain):
-        return "pass", "every item is the same"
     return "inconclusive", "the interval reaches across the margin"
 
 
-def _bounds(
+def bounded(
     cand: np.ndarray, rule: MetricRule, alpha: float, verdict: Verdict, reason: str
 ) -> tuple[Verdict, str]:
     """Absolute limits on the candidate's mean; they can only make a verdict worse."""

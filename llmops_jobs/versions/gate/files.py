@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from llmops_jobs.versions.gate.compare import NotComparableError
+from llmops_jobs.versions.gate.results import NotComparableError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,10 +17,23 @@ class MetricRule(Section):
 
     margin: float = Field(0.0, ge=0)
     relative: bool = False
-    higher_is_better: bool = True
+    higher_is_better: bool | None = Field(None, description="absent: told from the metric's name")
     minimum: float | None = Field(None, description="the candidate's mean must not be below this")
     maximum: float | None = Field(None, description="nor above this")
     required: bool = Field(True, description="a metric that is absent could not run")
+
+
+class ProductionRules(Section):
+    """Which production traffic a candidate is held against with `--baseline production`."""
+
+    days: int = Field(14, ge=1, le=90, description="up to the newest day that was copied")
+    prompt: str = Field("", description="calls of this Langfuse prompt only")
+    version: int | None = Field(None, description="of its versions only this one")
+    label: str = Field("", description="or the version that carries this label")
+    feature: str = Field("", description="calls of this feature only")
+    metrics: dict[str, str] = Field(
+        default_factory=dict, description="metric of the candidate -> score name in production"
+    )
 
 
 class GateRules(Section):
@@ -31,6 +44,7 @@ class GateRules(Section):
     alpha: float = Field(0.05, gt=0, lt=0.5, description="chance of a false fail, all metrics")
     allow_missing: float = Field(0.0, ge=0, lt=1, description="share of items one run may lack")
     minimum_items: int = Field(5, ge=2)
+    production: ProductionRules = Field(default_factory=ProductionRules)
 
     def rule(self, metric: str) -> MetricRule | None:
         return self.metrics.get(metric, self.default)
