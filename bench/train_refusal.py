@@ -23,7 +23,7 @@ HALUEVAL_WEIGHT, C = 0.3, 0.3
 
 
 def _matrix(texts: pd.Series, vectorizer: DictVectorizer, fit: bool = False) -> np.ndarray:
-    rows = [dict.fromkeys(refusal.features(text), 1.0) for text in texts]
+    rows = [dict.fromkeys(cues, 1.0) for cues in refusal.features(list(texts))]
     return vectorizer.fit_transform(rows) if fit else vectorizer.transform(rows)
 
 
@@ -31,8 +31,8 @@ def load(folder: Path) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
     """XSTest, and HaluEval answers that show no strong cue: half to fit, half to check."""
     labelled = pd.read_parquet(folder / "xstest_refusals/labels.parquet")
     answers = pd.read_parquet(folder / "halueval_general/general.parquet")["chatgpt_response"]
-    cues = answers.map(refusal.features)
-    plain = answers[cues.map(lambda c: not c & {"strong", "sorry@head", "as_an_ai@head"})]
+    cues = refusal.features(answers.tolist())
+    plain = answers[[not each & {"strong", "sorry@head", "as_an_ai@head"} for each in cues]]
     return labelled, plain.iloc[::2], plain.iloc[1::2]
 
 

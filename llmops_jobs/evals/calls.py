@@ -217,20 +217,13 @@ def read_calls(text: pa.Table, observations: pa.Table) -> list[Call]:
     )
     known = dict(zip(_column_pairs(observations), _about(observations), strict=True))
     values = [text[name].to_pylist() for name in _FROM_TEXT]
-    return [
-        Call(
-            *key,
-            _string(asked),
-            _string(said),
-            _string(metadata),
-            probability,
-            **dict(zip(_FROM_OBSERVATIONS, known[key], strict=True)),
-        )
-        for key, asked, said, metadata, probability in zip(
-            _column_pairs(text), *values, strict=True
-        )
-        if key in known
-    ]
+    calls = []
+    for key, asked, said, metadata, probability in zip(_column_pairs(text), *values, strict=True):
+        if key in known:
+            texts = (_string(asked), _string(said), _string(metadata))
+            about = dict(zip(_FROM_OBSERVATIONS, known[key], strict=True))
+            calls.append(Call(key[0], key[1], *texts, probability, **about))
+    return calls
 
 
 def _column_pairs(table: pa.Table) -> list[tuple[str, str]]:

@@ -45,6 +45,13 @@ _COURTESY = re.compile(
     r"i have looked this up|according to the (?:context|passages?|documents?|text)\W*$)",
     re.IGNORECASE,
 )
+# The words that courtesy begins with: few sentences need the pattern.
+_COURTEOUS = frozenset(
+    words(
+        "happy thanks thank sorry let i hope is feel good great you're you’re please if of "
+        "according"
+    )
+)
 
 
 @scorer("groundedness", version="begin-2", needs={"answer", "context"}, whole_batch=True)
@@ -69,7 +76,7 @@ def groundedness(batch: Batch) -> Iterator[Score]:
 def grounded(answer: str, context: Sequence[str]) -> float:
     """Probability that a context, as words, backs an answer: the mean over the answer's pieces."""
     known, pairs = set(context), set(itertools.pairwise(context))
-    stems = {stem(word) for word in context}
+    stems = set(map(stem, known))
     total, weight = 0.0, 0
     for piece, said in _pieces(answer):
         total += len(said) * _backed(piece, said, known, stems, pairs)
@@ -82,7 +89,7 @@ def _pieces(answer: str) -> Iterator[tuple[str, list[str]]]:
     held, said = "", list[str]()
     for sentence in _SENTENCE.split(answer):
         more = words(sentence)
-        if not more or _COURTESY.match(sentence):
+        if not more or (more[0] in _COURTEOUS and _COURTESY.match(sentence)):
             continue
         if said and len(said) + len(more) > PIECE:
             yield held, said
@@ -110,19 +117,21 @@ def _backed(
 ) -> float:
     content = [word for word in said if word not in _STOP]
     n = max(1, len(content))
-    made = list(itertools.pairwise(said))
-    unknown = sum(word not in known for word in said)
-    missing = sum(stem(word) not in stems for word in content)
+    made = max(1, len(said) - 1)
+    unknown = len(said) - sum(map(known.__contains__, said))
+    found = sum(map(known.__contains__, content))
+    # A word that is known has its stem known.
+    missing = sum(stem(word) not in stems for word in content if word not in known)
     odds = (
         -1.2
-        + 1.0 * sum(word in known for word in content) / n
+        + 1.0 * found / n
         + 1.4 * (1 - missing / n if content else 0)
-        + 1.0 * sum(pair in pairs for pair in made) / max(1, len(made))
+        + 1.0 * sum(map(pairs.__contains__, itertools.pairwise(said))) / made
         + 0.9 * math.log1p(len(said))
         - 0.9 * math.log1p(missing)
         - 1.1 * unknown / max(1, len(said))
         - 1.7 * math.log1p(unknown)
-        - 1.2 * sum(word in _SELF for word in said) / max(1, len(said))
+        - 1.2 * sum(map(_SELF.__contains__, said)) / max(1, len(said))
         - 1.9 * ("?" in piece)
         - 0.4 * ("!" in piece)
     )

@@ -78,10 +78,9 @@ def detect(text: str, found: Sequence[str]) -> str:
 def by_words(found: Sequence[str]) -> str:
     """The language whose common words lead clearly; '' when none does."""
     found = found[:_HEAD]
-    votes: Counter[str] = Counter()
-    for word in found:
-        for code in _LANGUAGES_OF.get(word, ()):
-            votes[code] += 1
+    votes = Counter(
+        [code for word in found if word in _LANGUAGES_OF for code in _LANGUAGES_OF[word]]
+    )
     (first, n), (_, second) = [*votes.most_common(2), ("", 0), ("", 0)][:2]
     return first if n >= 2 and n >= 0.15 * len(found) and n >= 2 * second else ""
 

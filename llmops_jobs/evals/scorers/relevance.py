@@ -18,36 +18,40 @@ def relevance(batch: Batch) -> Iterator[Score]:
     """Value: cosine of the TF-IDF vectors of question and answer (0 to 1), words weighted by how
     rare they are among the batch's calls. It tells an answer to another question; it does not tell
     a false one, and a low value alone is no failure: it measures, it does not judge."""
-    questions = [[stem(word) for word in found] for found in batch.question_words]
-    answers = [[stem(word) for word in found] for found in batch.answer_words]
+    questions = [Counter(map(stem, found)) for found in batch.question_words]
+    answers = [Counter(map(stem, found)) for found in batch.answer_words]
     rarity = _rarity([*questions, *answers])
-    for question, answer in zip(questions, answers, strict=True):
-        if len(question) < _MIN_QUESTION:
+    for asked, question, answer in zip(batch.question_words, questions, answers, strict=True):
+        if len(asked) < _MIN_QUESTION:
             yield skipped(f"a question of fewer than {_MIN_QUESTION} words")
         else:
             yield Score(_cosine(_vector(question, rarity), _vector(answer, rarity)))
 
 
-def _rarity(documents: Sequence[Sequence[str]]) -> Mapping[str, float]:
+def _rarity(documents: Sequence[Counter[str]]) -> Mapping[str, float]:
     """Smoothed inverse document frequency."""
     seen: Counter[str] = Counter()
     for document in documents:
-        seen.update(set(document))
+        seen.update(document.keys())
     n = len(documents)
     return {word: math.log((1 + n) / (1 + count)) + 1 for word, count in seen.items()}
 
 
-def _vector(words: Sequence[str], rarity: Mapping[str, float]) -> dict[str, float]:
-    counts = Counter(words)
-    return {word: (1 + math.log(n)) * rarity[word] for word, n in counts.items()}
+def _vector(counts: Counter[str], rarity: Mapping[str, float]) -> dict[str, float]:
+    return {
+        word: rarity[word] if n == 1 else (1 + math.log(n)) * rarity[word]
+        for word, n in counts.items()
+    }
 
 
 def _cosine(a: Mapping[str, float], b: Mapping[str, float]) -> float:
     if len(a) > len(b):
         a, b = b, a
-    dot = sum(value * b[word] for word, value in a.items() if word in b)
-    norm = math.sqrt(sum(v * v for v in a.values()) * sum(v * v for v in b.values()))
-    return min(1.0, dot / norm) if norm else 0.0
+    dot = sum([value * b[word] for word, value in a.items() if word in b])
+    if not dot:
+        return 0.0
+    norm = math.sqrt(sum([v * v for v in a.values()]) * sum([v * v for v in b.values()]))
+    return min(1.0, dot / norm)
 
 
 @lru_cache(maxsize=1 << 16)
