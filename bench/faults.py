@@ -16,10 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,25 +58,37 @@ class Site:
         """The same source and configuration, with stores of its own."""
         return Site(home, {**self.environment, "LLMOPS_HOME": str(home)}, self.first, self.last)
 
-    def start(self, first: date | None = None, last: date | None = None) -> subprocess.Popen[str]:
+    def start(
+        self,
+        first: date | None = None,
+        last: date | None = None,
+        *,
+        wrapper: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+        preexec_fn: Callable[[], None] | None = None,
+    ) -> subprocess.Popen[str]:
         """`llmops run` as a process, in a folder of its own; its output goes to home/run.log."""
         self.home.mkdir(parents=True, exist_ok=True)
         days = ["--from", str(first or self.first), "--to", str(last or self.last)]
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("LANGFUSE", "LLMOPS"))}
         with (self.home / "run.log").open("a", encoding="utf-8") as log:
             return subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "llmops_jobs", "run", *days],
+                [*wrapper, sys.executable, "-W", "ignore", "-m", "llmops_jobs", "run", *days],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 text=True,
                 cwd=self.home,
-                env={**clean, "PYTHONPATH": str(ROOT), **self.environment},
+                env={**self.process_environment(), **(env or {})},
+                preexec_fn=preexec_fn,
             )
 
-    def finish(self) -> float:
+    def process_environment(self) -> dict[str, str]:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("LANGFUSE", "LLMOPS"))}
+        return {**clean, "PYTHONPATH": str(ROOT), **self.environment}
+
+    def finish(self, first: date | None = None, last: date | None = None) -> float:
         """Runs to the end; the seconds that it took. Raises RuntimeError with the log's end."""
         started = time.monotonic()
-        ended(self.start(), self.home)
+        ended(self.start(first, last), self.home)
         return time.monotonic() - started
 
 
@@ -117,8 +130,12 @@ def kill_at_random(place: Site, dice: random.Random, seconds: float) -> bool:
     return False
 
 
-def marts(place: Site) -> dict[str, list[tuple[Any, ...]]]:
-    """Every table of the database: its rows in order, without the columns of `RUN_COLUMNS`."""
+def marts(place: Site, digits: int = 17) -> dict[str, list[tuple[Any, ...]]]:
+    """Every table of the database: its rows in order, without the columns of `RUN_COLUMNS`.
+
+    Seventeen digits are all of a float: two databases need fewer, since each adds the same numbers
+    in an order of its own.
+    """
     import sqlalchemy as sa
 
     from llmops_jobs.store import Database
@@ -133,15 +150,16 @@ def marts(place: Site) -> dict[str, list[tuple[Any, ...]]]:
             columns = [column for column in table.c if column.name not in left_out]
             with database.engine.connect() as connection:
                 rows = connection.execute(sa.select(*columns)).fetchall()
-            held[table.name] = sorted((tuple(map(_nine, row)) for row in rows), key=repr)
+            held[table.name] = sorted(
+                (tuple(_rounded(value, digits) for value in row) for row in rows), key=repr
+            )
     finally:
         database.engine.dispose()
     return held
 
 
-def _nine(value: Any) -> Any:
-    """A float to nine digits: two databases add the same numbers in different orders."""
-    return float(f"{value:.9g}") if isinstance(value, float) else value
+def _rounded(value: Any, digits: int) -> Any:
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
 
 
 def facts(place: Site) -> dict[str, list[str]]:
@@ -159,7 +177,7 @@ def facts(place: Site) -> dict[str, list[str]]:
     return held
 
 
-def pages(place: Site) -> dict[str, list[str]]:
+def pages(place: Site, digits: int = 17) -> dict[str, list[str]]:
     """Every report's JSON face, without the instant of the copy; the HTML is drawn from it."""
     folder = place.home / "reports"
     held = {}
@@ -167,14 +185,22 @@ def pages(place: Site) -> dict[str, list[str]]:
         page = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(page, dict):
             page.get("provenance", {}).pop("copied_at", None)
-        held[str(path.relative_to(folder))] = [json.dumps(page, sort_keys=True)]
+        text = json.dumps(page, sort_keys=True)
+        exact = json.loads(text, parse_float=lambda number: _rounded(float(number), digits))
+        held[str(path.relative_to(folder))] = [json.dumps(exact)]
     return held
 
 
 def differences(right: Site, other: Site) -> list[str]:
     """What differs between two deployments, a line a table; empty when nothing does."""
     found = []
-    readers: list[Callable[[Site], Mapping[str, list[Any]]]] = [marts, facts, pages]
+    urls = [place.environment.get("LLMOPS_DATABASE_URL", "sqlite") for place in (right, other)]
+    same = len({url.split(":")[0] for url in urls}) == 1
+    readers: list[Callable[[Site], Mapping[str, list[Any]]]] = [
+        partial(marts, digits=17 if same else 9),
+        facts,
+        partial(pages, digits=17 if same else 9),
+    ]
     for read in readers:
         expected, actual = read(right), read(other)
         for table in sorted({*expected, *actual}):

@@ -94,6 +94,7 @@ def materialize(
     Raises UserError for days without partition or an unknown selection.
     """
     import dagster as dg
+    import sqlalchemy as sa
 
     from llmops_jobs.definitions import defs
     from llmops_jobs.partitions import DAILY
@@ -110,13 +111,20 @@ def materialize(
     started = time.monotonic()
     definition = defs.resolve_job_def(job)
     keys = _selected(select) if select else None
-    result = definition.execute_in_process(
-        instance=instance,
-        asset_selection=keys,
-        tags={START_TAG: first.isoformat(), END_TAG: last.isoformat()},
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        raise_on_error=False,
-    )
+    try:
+        result = definition.execute_in_process(
+            instance=instance,
+            asset_selection=keys,
+            tags={START_TAG: first.isoformat(), END_TAG: last.isoformat()},
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            raise_on_error=False,
+        )
+    except (OSError, sa.exc.DBAPIError) as error:
+        # Errors of an asset are in the result: this is Dagster's own record of the run.
+        raise UserError(
+            f"Dagster could not write its record of the run: {getattr(error, 'orig', error)}; "
+            "when its storage is well again, run the days again"
+        ) from error
     seconds = {
         event.step_key or "": event.step_success_data.duration_ms / 1000
         for event in result.all_events

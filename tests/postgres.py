@@ -10,16 +10,22 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 
-def _programs() -> Path:
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-    if not found:
-        pytest.skip("no Postgres server is installed (Debian: postgresql)")
-    return found[-1].parent
+def available() -> str | None:
+    """Why no server can be started here; None when one can."""
+    if not sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres")):
+        return "no Postgres server is installed (Debian: postgresql)"
+    if os.getuid() == 0:
+        try:
+            pwd.getpwnam("postgres")
+        except KeyError:
+            return "Postgres does not run as root and there is no user postgres"
+    return None
 
 
 def _free_port() -> int:
@@ -29,18 +35,34 @@ def _free_port() -> int:
         return port
 
 
+@dataclass(frozen=True)
+class Server:
+    """A running server that trusts the user `postgres`."""
+
+    address: str  # host:port
+    control: list[str]
+    folder: Path
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg2://postgres@{self.address}/{database}"
+
+    def restart(self) -> None:
+        """Stops it as a crash does, and starts it again."""
+        for arguments in (["-m", "immediate", "stop"], ["start"]):
+            subprocess.run(
+                [*self.control, *arguments], check=True, capture_output=True, cwd=self.folder
+            )
+
+
 @contextmanager
-def postgres() -> Iterator[str]:
-    """Yields `host:port` of a server that trusts the user `postgres`; stops it afterwards."""
-    programs = _programs()
+def server() -> Iterator[Server]:
+    """A server in a folder of its own; stopped afterwards."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))[-1].parent
     folder = Path(tempfile.mkdtemp(prefix="llmops-postgres-"))
     # The server refuses to run as root.
     run: list[str] = []
     if os.getuid() == 0:
-        try:
-            owner = pwd.getpwnam("postgres")
-        except KeyError:
-            pytest.skip("Postgres does not run as root and there is no user postgres")
+        owner = pwd.getpwnam("postgres")
         os.chown(folder, owner.pw_uid, owner.pw_gid)
         run = ["runuser", "-u", "postgres", "--"]
     data, port = folder / "data", _free_port()
@@ -51,10 +73,21 @@ def postgres() -> Iterator[str]:
         cwd=folder,
     )
     options = f"-c listen_addresses=127.0.0.1 -p {port} -k {folder} -c fsync=off"
-    control = [*run, programs / "pg_ctl", "-D", data, "-l", folder / "log", "-w"]
-    subprocess.run([*control, "-o", options, "start"], check=True, capture_output=True, cwd=folder)
+    control = [*run, str(programs / "pg_ctl"), "-D", str(data), "-l", str(folder / "log"), "-w"]
+    running = Server(f"127.0.0.1:{port}", [*control, "-o", options], folder)
+    subprocess.run([*running.control, "start"], check=True, capture_output=True, cwd=folder)
     try:
-        yield f"127.0.0.1:{port}"
+        yield running
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], capture_output=True, cwd=folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """`host:port` of a server for a test; skips the test where none can be had."""
+    reason = available()
+    if reason is not None:
+        pytest.skip(reason)
+    with server() as running:
+        yield running.address

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from llmops_jobs import days
 from llmops_jobs.lake import Lake
+from llmops_jobs.lake.check import holds
 from llmops_jobs.langfuse.gather import Gathered
 from llmops_jobs.langfuse.raw import Reject
 from llmops_jobs.store import Database
@@ -111,7 +112,9 @@ def land(
         return rows
 
     gathered.apply(finished)
-    landed.changed = digest.hexdigest() != (before["content_hash"].iloc[0] if len(before) else "")
+    landed.changed = digest.hexdigest() != (
+        before["content_hash"].iloc[0] if len(before) else ""
+    ) or not holds(lake, landed.source, landed.project, landed.day, landed.rows)
     if landed.changed:
         # No hash while the lake is written: a crash leaves nothing that could pass for unchanged.
         _record(database, landed, "", before, now)

@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,15 +25,20 @@ FOLDER = Path(__file__).parent / "migrations"
 # The newest migration. Written here so that opening a database that is at it imports no Alembic;
 # a test holds it against the folder.
 HEAD = "0002"
+_LOCK = 0x6C6C6D6F7073  # "llmops": Postgres names its advisory locks by number
 
 
 def current(engine: sa.Engine) -> str | None:
     """The database's revision; None for an empty one."""
     with engine.connect() as connection:
-        if not sa.inspect(connection).has_table("alembic_version"):
-            return None
-        revision: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
-        return revision
+        return _revision(connection)
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return revision
 
 
 def upgrade(engine: sa.Engine, revision: str = "head") -> None:
@@ -49,7 +56,7 @@ def upgrade(engine: sa.Engine, revision: str = "head") -> None:
         return
     from alembic import command
 
-    with engine.begin() as connection:
+    with _alone(engine) as connection:
         command.upgrade(_config(connection), revision)
 
 
@@ -59,19 +66,39 @@ def _empty(engine: sa.Engine) -> bool:
 
 def _create(engine: sa.Engine) -> None:
     """The newest tables at once; a test holds them against the migrations."""
-    with engine.begin() as connection:
+    with _alone(engine) as connection:
+        if _revision(connection) is not None:
+            return  # somebody else was first
         METADATA.create_all(connection)
+        # Left, and empty, by a downgrade to nothing.
         connection.execute(
-            sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+            sa.text(
+                "CREATE TABLE IF NOT EXISTS alembic_version "
+                "(version_num VARCHAR(32) NOT NULL PRIMARY KEY)"
+            )
         )
         connection.execute(sa.text("INSERT INTO alembic_version VALUES (:head)"), {"head": HEAD})
+
+
+@contextmanager
+def _alone(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that holds tables as well as rows, and that one process has at a time: what is
+    cut off leaves the tables as they were."""
+    with engine.begin() as connection:
+        if connection.dialect.name == "sqlite":
+            # Python's driver begins a transaction with the first row that is written, not before
+            # a CREATE TABLE.
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        yield connection
 
 
 def downgrade(engine: sa.Engine, revision: str) -> None:
     """Takes migrations back, down to `revision` (or `base`)."""
     from alembic import command
 
-    with engine.begin() as connection:
+    with _alone(engine) as connection:
         command.downgrade(_config(connection), revision)
 
 
