@@ -33,6 +33,7 @@ DAGSTER_MODULES = {
     "resources",
     "schedules",
     "sensors",
+    "spread",
 }
 
 

@@ -21,6 +21,7 @@ USAGE_EXIT = 64
 _COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("llmops_jobs.cli.demo", "A stand-in Langfuse, 60 days of traffic, the whole job."),
     "run": ("llmops_jobs.cli.run", "Run the job for a range of days."),
+    "backfill": ("llmops_jobs.cli.backfill", "A range of days, spread over Dagster's workers."),
     "up": ("llmops_jobs.cli.up", "The Dagster UI on http://localhost:3000."),
     "doctor": ("llmops_jobs.cli.doctor", "Check configuration, stores, Langfuse and channels."),
     "report": ("llmops_jobs.cli.report", "Render a report again from the marts."),
