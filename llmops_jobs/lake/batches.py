@@ -21,15 +21,10 @@ def batches(
     lake: Lake, project: str, days: Sequence[date], rows: int = BATCH_ROWS
 ) -> Iterator[list[date]]:
     """The days, in order, in lists of at most `rows` observations (or of one day)."""
-    import pyarrow.parquet as pq
-
     batch: list[date] = []
     held = 0
     for day in days:
-        size = sum(
-            pq.read_metadata(file).num_rows if lake.is_local else rows
-            for file in lake.files("observations", project, [day])
-        )
+        size = lake.count("observations", project, day)
         if batch and held + size > rows:
             yield batch
             batch, held = [], 0

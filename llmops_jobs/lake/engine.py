@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
-from llmops_jobs.lake import schema
+from llmops_jobs.lake import files, schema
 from llmops_jobs.lake.lake import Lake
 
 if TYPE_CHECKING:
@@ -124,19 +124,34 @@ def compiled(
 
 
 def _open_day(connection: Any, lake: Lake, table: str, project: str, days: Sequence[date]) -> None:
-    files = lake.files(table, project, days)
-    if not files:
+    """A view of the days: on the files themselves where this process sees them and they have every
+    column, through Arrow where they are in an object store or older than a column."""
+    paths = lake.files(table, project, days)
+    if not paths:
         connection.register(table, schema.empty(table))
         return
-    listed = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+    new = files.lacking(lake, table, paths)
+    if lake.is_local and not new:
+        listed = ", ".join(_literal(path) for path in paths)
+        source = f"read_parquet([{listed}], hive_partitioning = true)"
+    else:
+        connection.register(f"{table} files", files.dataset(lake, table, project, days))
+        source = f'"{table} files"'
     body = ", ".join(
-        f'"{name}"' for name in schema.TABLES[table].names if name not in schema.PARTITION
+        f'coalesce("{field.name}", \'\') AS "{field.name}"'
+        if field.name in new and pa.types.is_string(field.type)
+        else f'"{field.name}"'
+        for field in schema.TABLES[table]
+        if field.name not in schema.PARTITION
     )
-    literal = "'" + project.replace("'", "''") + "'"
     connection.execute(
-        f'CREATE TEMP VIEW "{table}" AS SELECT {literal} AS project_id, '
-        f"CAST(day AS DATE) AS day, {body} FROM read_parquet([{listed}], hive_partitioning = true)"
+        f'CREATE TEMP VIEW "{table}" AS SELECT {_literal(project)} AS project_id, '
+        f"CAST(day AS DATE) AS day, {body} FROM {source}"
     )
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def engine_for(name: str) -> Engine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -14,7 +15,8 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from llmops_jobs.lake import schema
-from llmops_jobs.lake.stream import with_partition, write_stream
+from llmops_jobs.lake.files import read, with_partition
+from llmops_jobs.lake.stream import write_stream
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -37,7 +39,7 @@ class Lake:
         self.url = str(Path(url).expanduser().resolve()) if self.is_local else url
         self.storage_options = storage_options
         self._tables: dict[str, DeltaTable] = {}
-        self._files: dict[str, tuple[int, Files]] = {}
+        self._files: dict[str, tuple[int, Files, Counter[tuple[str, date]]]] = {}
         self._ready: set[str] = set()
         self._lock = threading.RLock()
 
@@ -126,11 +128,9 @@ class Lake:
     ) -> pa.Table:
         names = list(columns) if columns is not None else schema.TABLES[table].names
         wanted = pa.schema([schema.TABLES[table].field(name) for name in names])
-        if not self.is_local:
-            return self._read_remote(table, project, days, names).cast(wanted)
         for attempt in (1, 2):
             try:
-                return self._read_files(table, project, days, wanted)
+                return read(self, table, project, days, wanted)
             except FileNotFoundError:
                 # Replaced and vacuumed since the list was made: the new list has the new files.
                 self.forget(table)
@@ -191,58 +191,35 @@ class Lake:
                 return {}
             version = delta.version()
             if self._files.get(table, (-1,))[0] != version:
-                self._files[table] = (version, _list(delta, self.uri(table), self.is_local))
+                self._files[table] = (version, *_list(delta, self.uri(table)))
             return self._files[table][1]
 
-    def _read_files(
-        self, table: str, project: str, days: Sequence[date], wanted: pa.Schema
-    ) -> pa.Table:
-        import pyarrow.parquet as pq
-
-        listed = self.listing(table)
-        inside = [name for name in wanted.names if name not in schema.PARTITION]
-        tables = []
-        for day in days:
-            for file in listed.get((project, day), ()):
-                with pq.ParquetFile(file) as parquet:
-                    # Without one column the number of rows would be lost.
-                    rows = parquet.read(inside or [schema.TABLES[table].names[2]])
-                rows = _with_new_columns(with_partition(rows, project, day), wanted)
-                tables.append(rows.select(wanted.names).cast(wanted))
-        return pa.concat_tables(tables) if tables else wanted.empty_table()
-
-    def _read_remote(
-        self, table: str, project: str, days: Sequence[date], names: list[str]
-    ) -> pa.Table:
-        delta = self.delta(table)
-        if delta is None or not days:
-            return schema.empty(table).select(names)
-        return delta.to_pyarrow_table(
-            columns=names,
-            partitions=[
-                ("project_id", "=", project),
-                ("day", "in", [day.isoformat() for day in days]),
-            ],
-        )
+    def count(self, table: str, project: str, day: date) -> int:
+        """How many rows a day holds, by the table's log."""
+        self.listing(table)
+        return self._files[table][2][project, day] if table in self._files else 0
 
     def uri(self, table: str) -> str:
         """The address of a table."""
         return f"{self.url.rstrip('/')}/{table}"
 
 
-def _list(delta: DeltaTable, uri: str, local: bool) -> Files:
+def _list(delta: DeltaTable, uri: str) -> tuple[Files, Counter[tuple[str, date]]]:
     actions = pa.table(delta.get_add_actions(flatten=True))
     files: Files = {}
-    for path, project, day in zip(
+    rows: Counter[tuple[str, date]] = Counter()
+    for path, project, day, count in zip(
         actions["path"].to_pylist(),
         actions["partition.project_id"].to_pylist(),
         actions["partition.day"].to_pylist(),
+        actions["num_records"].to_pylist(),
         strict=True,
     ):
         key = (project or "", day if isinstance(day, date) else date.fromisoformat(day))
-        # The log escapes a path once; a local file is found under its own name.
-        files.setdefault(key, []).append(f"{uri}/{unquote(path) if local else path}")
-    return files
+        # The log escapes a path once; a file is found under its own name.
+        files.setdefault(key, []).append(f"{uri}/{unquote(path)}")
+        rows[key] += count or 0
+    return files, rows
 
 
 def _batches(
@@ -251,15 +228,6 @@ def _batches(
     for rows in parts:
         whole = with_partition(rows, project, day).select(target.names).cast(target)
         yield from whole.to_batches()
-
-
-def _with_new_columns(rows: pa.Table, wanted: pa.Schema) -> pa.Table:
-    """Columns that the day was written before, as null, or empty where they are text."""
-    for field in wanted:
-        if field.name not in rows.column_names:
-            blank = pa.scalar("" if pa.types.is_string(field.type) else None, field.type)
-            rows = rows.append_column(field.name, pa.repeat(blank, rows.num_rows))
-    return rows
 
 
 def _literal(text: str) -> str:

@@ -19,6 +19,7 @@ import pyarrow as pa
 from llmops_jobs.errors import ConfigError
 from llmops_jobs.lake import schema
 from llmops_jobs.lake.engine import Definition, compiled
+from llmops_jobs.lake.files import lacking
 from llmops_jobs.lake.lake import Lake
 
 if TYPE_CHECKING:
@@ -96,6 +97,9 @@ def _days(
     if not files:
         return session.createDataFrame([], structure)
     read = session.read.schema(structure).option("basePath", lake.uri(table)).parquet(*files)
+    for name in lacking(lake, table, files):
+        if pa.types.is_string(fields.field(name).type):
+            read = read.withColumn(name, sf.coalesce(sf.col(name), sf.lit("")))
     # The id in the path is encoded; the day is read from it.
     return read.withColumn("project_id", sf.lit(project)).select(*fields.names)
 

@@ -19,6 +19,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from llmops_jobs.lake import schema
+from llmops_jobs.lake.files import filesystem
 
 if TYPE_CHECKING:
     from llmops_jobs.lake.lake import Lake
@@ -69,20 +70,17 @@ def write_stream(
     lake: Lake, table: str, project: str, day: date, parts: Iterable[pa.Table]
 ) -> Streamed:
     """Writes rows as they come; memory is that of a row group."""
-    import pyarrow.fs as pa_fs
     import pyarrow.parquet as pq
-    from deltalake.fs import DeltaStorageHandler
 
-    handler = DeltaStorageHandler(lake.uri(table), options=lake.storage_options)
-    filesystem = pa_fs.PyFileSystem(handler)
+    store = filesystem(lake, table)
     folder = f"project_id={quote(project, safe='')}/day={day.isoformat()}"
     path = f"{folder}/part-{uuid.uuid4()}.zstd.parquet"
-    filesystem.create_dir(folder, recursive=True)
+    store.create_dir(folder, recursive=True)
     target = schema.TABLES[table]
     inside = pa.schema([field for field in target if field.name not in schema.PARTITION])
     count, waiting = 0, inside.empty_table()
     with (
-        filesystem.open_output_stream(path) as sink,
+        store.open_output_stream(path) as sink,
         pq.ParquetWriter(sink, inside, compression="zstd") as writer,
     ):
         for part in parts:
@@ -93,12 +91,5 @@ def write_stream(
                 waiting = inside.empty_table()
                 pa.default_memory_pool().release_unused()
         writer.write_table(waiting, row_group_size=_ROW_GROUP)
-    size = filesystem.get_file_info(path).size
+    size = store.get_file_info(path).size
     return Streamed(lake, table, project, day, path, int(size), count)
-
-
-def with_partition(rows: pa.Table, project: str, day: date) -> pa.Table:
-    rows = rows.drop_columns([name for name in schema.PARTITION if name in rows.column_names])
-    return rows.append_column(
-        "project_id", pa.repeat(pa.scalar(project, pa.string()), rows.num_rows)
-    ).append_column("day", pa.repeat(pa.scalar(day, pa.date32()), rows.num_rows))

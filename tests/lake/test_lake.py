@@ -7,13 +7,17 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from llmops_jobs.lake import Lake, schema
+from llmops_jobs.lake.batches import batches
 from llmops_jobs.lake.stream import write_stream
 from llmops_jobs.lake.upkeep import forget_before, tidy
 from tests.facts import DAY, PROJECT, facts
@@ -259,3 +263,63 @@ def test_two_writers_of_one_day_leave_the_day_of_one_of_them(lake: Lake) -> None
     for thread in threads:
         thread.join()
     assert held(lake) in sizes
+
+
+def spent(t: Mapping[str, Any]) -> Any:
+    costs = t["costs"]
+    return costs.group_by("day").agg(
+        n=costs.count(), issues=costs.issue.max(), usd=costs.cost_usd.sum()
+    )
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_files_from_before_a_column_was_added_are_read_with_the_others(
+    tmp_path: Path, scheme: str
+) -> None:
+    from deltalake import write_deltalake
+
+    from llmops_jobs.lake.engine import DuckDB
+
+    days = [DAY, DAY + timedelta(days=1)]
+    old = facts("costs", [{"cost_usd": Decimal("0.5")}] * 2).drop_columns(["issue", "input_usd"])
+    write_deltalake(str(tmp_path / "costs"), old, partition_by=list(schema.PARTITION))
+    lake = Lake(f"{scheme}{tmp_path}")
+    only_old = DuckDB().run(spent, lake, PROJECT, days[:1]).to_pylist()
+    assert only_old == [{"day": DAY, "n": 2, "issues": "", "usd": Decimal("1")}]
+    new = facts(
+        "costs",
+        [{"day": days[1], "issue": "x", "cost_usd": Decimal("0.25"), "input_usd": Decimal("0.2")}],
+    )
+    lake.replace_day("costs", PROJECT, days[1], new)
+    both = sorted(DuckDB().run(spent, lake, PROJECT, days).to_pylist(), key=lambda r: r["day"])
+    assert both == [only_old[0], {"day": days[1], "n": 1, "issues": "x", "usd": Decimal("0.25")}]
+    read = lake.read_days("costs", PROJECT, days, ["issue", "input_usd"]).to_pydict()
+    assert read == {"issue": ["", "", "x"], "input_usd": [None, None, Decimal("0.2")]}
+
+
+@pytest.mark.parametrize("project", ["p", "ü/x%20y", ".."])
+def test_a_lake_behind_a_url_is_read_and_written_like_a_folder(
+    tmp_path: Path, project: str
+) -> None:
+    from llmops_jobs.lake.engine import DuckDB
+
+    other = DAY + timedelta(days=1)
+    lake = Lake(f"file://{tmp_path}/lake")
+    lake.replace_day("observations", project, DAY, day_of(7, project=project))
+    lake.replace_day("observations", project, DAY, iter([day_of(2, project=project)]))
+    lake.replace_day("observations", project, other, day_of(3, other, project))
+    counted = DuckDB().run(
+        lambda t: t["observations"].group_by("day").agg(n=t["observations"].count()),
+        lake,
+        project,
+        [DAY, other],
+    )
+    assert {row["day"]: row["n"] for row in counted.to_pylist()} == {DAY: 2, other: 3}
+    assert lake.read_days("observations", project, [DAY, other]).num_rows == 5
+    assert (lake.count("observations", project, DAY), lake.days("observations", project)) == (
+        2,
+        [DAY, other],
+    )
+    assert list(batches(lake, project, [DAY, other], rows=4)) == [[DAY], [other]]
+    assert {done.removed for done in tidy(lake, today=DAY, keep_hours=0)} == {1}
+    assert held(lake, project=project) == 2
