@@ -28,13 +28,13 @@ def rolling_errors(
     return errors, known
 
 
-def combination(errors: Floats, known: NDArray[np.bool_], allowed: NDArray[np.bool_]) -> Floats:
-    """Weights `(members, series)` from the mean squared errors of the members allowed, sum 1."""
+def combination(errors: Floats, known: NDArray[np.bool_], belief: Floats) -> Floats:
+    """Weights `(members, series)`, sum 1: the belief before the test times a power of the mean
+    squared error in it."""
     squared = np.minimum(errors**2, 9.0).sum(axis=(0, 1))
     count = known.sum(axis=(0, 1))
     mse = squared / np.maximum(count, 1) + 1e-9
-    weights = mse**-_SHARPNESS
-    weights = np.where(allowed, weights, 0.0)
+    weights = belief * mse**-_SHARPNESS
     result: Floats = weights / weights.sum(axis=0)
     return result
 
@@ -48,7 +48,7 @@ def error_scale(
     combined = (errors * weights).sum(axis=2)
     count = known.sum(axis=0)
     rmse = np.sqrt((combined**2).sum(axis=0) / np.maximum(count, 1))
-    psi = (responses(parameters, horizon) * weights).sum(axis=1)
+    psi = (responses(parameters, horizon).mean(axis=0) * weights).sum(axis=1)
     one = np.maximum(rmse[:1], 1e-9)
     implied = one * np.sqrt(np.cumsum(psi**2, axis=0))
     ratio = np.clip(rmse / implied, 0.7, 2.5)

@@ -13,20 +13,24 @@ from numpy.typing import NDArray
 
 from llmops_jobs.forecast.backtest import combination, error_scale, rolling_errors
 from llmops_jobs.forecast.likelihood import maximum_likelihood
-from llmops_jobs.forecast.members import WEEK, Parameters, damping, run
-from llmops_jobs.forecast.profile import profile
+from llmops_jobs.forecast.members import WEEK, Parameters, States, damping, run
+from llmops_jobs.forecast.profile import profile, weekday_noise
 from llmops_jobs.forecast.robust import masked_median, moving
 
 Floats = NDArray[np.float64]
 
 MEMBERS = ("ets", "weekday-ses", "theta", "seasonal-naive")
 WITH_TREND = 56  # known days from which ETS gets a damped trend
-WITH_ETS = 21  # known days from which ETS joins
+WITH_NAIVE = 12  # from which the last week is a member of its own: it can be judged by five days
+WITH_ETS = 21  # known days from which ETS and Theta join
 WITH_FITTED_SES = 28
-_SES_ALPHA = 0.2  # where there is too little to choose it
+_SES_ALPHA = 0.25  # where there is too little to choose it
 LONGEST = 62  # days ahead that the back-test reaches; beyond, its last scale holds
 _ORIGINS = 120  # days of the past from which the back-test forecasts
 _TEST_HORIZON = 14
+_TRUSTED = 28.0  # days whose fortnights weigh half as much as the next day
+# How much more a member is believed than its errors say: ETS holds the others as special cases.
+_BELIEF = np.array([2.0, 0.5, 1.0, 0.5])
 
 _ETS_GRID = np.array(
     [
@@ -67,15 +71,16 @@ def fit(log: Floats, observed: NDArray[np.int64], with_statsmodels: NDArray[np.b
         maximum_likelihood(log[:, series], observed[series] >= WITH_TREND, parameters, series)
     states = run(log, parameters, keep=_ORIGINS + LONGEST)
     errors, known = rolling_errors(log, states, parameters, _TEST_HORIZON)
-    weights = combination(errors, known, _allowed(observed))
+    weights = combination(errors, known, _belief(observed))
     return Fit(parameters, weights, error_scale(log, states, parameters, weights, LONGEST))
 
 
-def _allowed(observed: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """`(members, series)`: a short history is left to the weekday SES."""
-    allowed = np.ones((len(MEMBERS), len(observed)), dtype=np.bool_)
-    allowed[[0, 2, 3]] = observed >= WITH_ETS
-    return allowed
+def _belief(observed: NDArray[np.int64]) -> Floats:
+    """`(members, series)`; 0 for what a short history does not carry."""
+    belief = np.repeat(_BELIEF[:, None], len(observed), axis=1)
+    belief[[0, 2]] *= observed >= WITH_ETS
+    belief[3] *= observed >= WITH_NAIVE
+    return belief
 
 
 def started(log: Floats, chosen: Parameters | None = None) -> Parameters:
@@ -86,6 +91,7 @@ def started(log: Floats, chosen: Parameters | None = None) -> Parameters:
     """
     members, series = len(MEMBERS), log.shape[1]
     weekday, _ = profile(log)
+    noise = weekday_noise(log, weekday).T[None]
     season = np.broadcast_to(weekday.T, (members, series, WEEK)).copy()
     index = np.arange(len(log)) % WEEK
     flat = log - weekday[index]
@@ -108,7 +114,7 @@ def started(log: Floats, chosen: Parameters | None = None) -> Parameters:
     if chosen is not None:
         alpha, beta, gamma, phi = chosen.alpha, chosen.beta, chosen.gamma, chosen.phi
         trend[0] = np.where(beta[0] > 0, trend[0], 0.0)
-    return Parameters(alpha, beta, gamma, phi, level, trend, season)
+    return Parameters(alpha, beta, gamma, phi, level, trend, season, noise)
 
 
 def _line_slope(flat: Floats) -> Floats:
@@ -124,25 +130,18 @@ def _line_slope(flat: Floats) -> Floats:
 
 
 def _choose_ets(log: Floats, observed: NDArray[np.int64], parameters: Parameters) -> None:
-    """The grid point with the smallest one-day-ahead squared error."""
-    grid = _ETS_GRID.T[:, :, None]
-    count, series = len(_ETS_GRID), log.shape[1]
-    shape = (count, series)
-    beta = np.broadcast_to(grid[1], shape)
-    trial = Parameters(
-        np.broadcast_to(grid[0], shape),
-        beta,
-        np.broadcast_to(grid[2], shape),
-        np.broadcast_to(grid[3], shape),
-        np.broadcast_to(parameters.level[0], shape),
-        np.where(beta > 0, parameters.trend[0], 0.0),
-        np.broadcast_to(parameters.season[0], (count, series, WEEK)),
-    )
-    errors = run(log, trial).errors
-    cost = np.nansum(np.minimum(np.abs(errors), 3.0) ** 2, axis=0)
-    cost = np.where((beta > 0) & (observed < WITH_TREND), np.inf, cost)
-    best = cost.argmin(axis=0)
-    chosen = _ETS_GRID[best]
+    """The grid point with the smallest errors, one day ahead and of the mean of the next 14 days:
+    what foretells tomorrow best often wanders too far in two weeks."""
+    grid = np.broadcast_to(_ETS_GRID.T[:, :, None], (4, len(_ETS_GRID), log.shape[1]))
+    trial = _trial(parameters, 0, *grid)
+    trial.trend = np.where(trial.beta > 0, trial.trend, 0.0)
+    states = run(log, trial, keep=len(log), seasons=False)
+    loud = np.sqrt(parameters.noise[0].T)[np.arange(len(log)) % WEEK]
+    one, _ = _mean_square(states.errors / loud[:, None])
+    fortnight, looks = _fortnight(log, states, trial, parameters.season[0])
+    cost = np.log(one + 1e-9) + looks / (looks + _TRUSTED) * np.log(fortnight + 1e-9)
+    cost = np.where((trial.beta > 0) & (observed < WITH_TREND), np.inf, cost)
+    chosen = _ETS_GRID[cost.argmin(axis=0)]
     parameters.alpha[0], parameters.beta[0] = chosen[:, 0], chosen[:, 1]
     parameters.gamma[0], parameters.phi[0] = chosen[:, 2], chosen[:, 3]
     parameters.trend[0] = np.where(chosen[:, 1] > 0, parameters.trend[0], 0.0)
@@ -150,28 +149,48 @@ def _choose_ets(log: Floats, observed: NDArray[np.int64], parameters: Parameters
 
 def _choose_ses(log: Floats, observed: NDArray[np.int64], parameters: Parameters) -> None:
     """The smoothing that best foretells the mean of the next 14 days."""
-    count, series = len(_SES_GRID), log.shape[1]
-    shape = (count, series)
-    zero = np.zeros(shape)
+    alpha = np.broadcast_to(_SES_GRID[:, None], (len(_SES_GRID), log.shape[1]))
+    zero = np.zeros_like(alpha)
     for member in (1, 2):
-        trial = Parameters(
-            np.broadcast_to(_SES_GRID[:, None], shape),
-            zero,
-            zero,
-            np.broadcast_to(parameters.phi[member], shape),
-            np.broadcast_to(parameters.level[member], shape),
-            np.broadcast_to(parameters.trend[member], shape),
-            np.broadcast_to(parameters.season[member], (count, series, WEEK)),
-        )
-        states = run(log, trial, keep=len(log))
-        index = np.arange(len(log)) % WEEK
-        flat = log - parameters.season[member].T[index]
-        nxt = moving(flat, range(1, 15))
-        seen = (~np.isnan(nxt)).sum(axis=0)
-        target = np.where(seen >= 10, np.nansum(nxt, axis=0) / np.maximum(seen, 1), np.nan)
-        point = states.level + states.trend * damping(trial.phi, 14).mean(axis=0)
-        cost = (np.minimum(np.abs(target[:, None] - point), 3.0)) ** 2
-        known = ~np.isnan(cost)
-        total = np.where(known, cost, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-        best = _SES_GRID[total.argmin(axis=0)]
+        phi = np.broadcast_to(parameters.phi[member], alpha.shape)
+        trial = _trial(parameters, member, alpha, zero, zero, phi)
+        states = run(log, trial, keep=len(log), seasons=False)
+        cost, _ = _fortnight(log, states, trial, parameters.season[member])
+        best = _SES_GRID[cost.argmin(axis=0)]
         parameters.alpha[member] = np.where(observed >= WITH_FITTED_SES, best, _SES_ALPHA)
+
+
+def _trial(
+    parameters: Parameters, member: int, alpha: Floats, beta: Floats, gamma: Floats, phi: Floats
+) -> Parameters:
+    """A pool of one member's first states under many smoothings `(trials, series)`."""
+    return Parameters(
+        alpha,
+        beta,
+        gamma,
+        phi,
+        np.broadcast_to(parameters.level[member], alpha.shape),
+        np.broadcast_to(parameters.trend[member], alpha.shape),
+        np.broadcast_to(parameters.season[member], (*alpha.shape, WEEK)),
+        parameters.noise,
+    )
+
+
+def _fortnight(
+    log: Floats, states: States, trial: Parameters, season: Floats
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Mean squared error of the mean of the next 14 days, season apart, from every day."""
+    flat = log - season.T[np.arange(len(log)) % WEEK]
+    nxt = moving(flat, range(1, _TEST_HORIZON + 1))
+    seen = (~np.isnan(nxt)).sum(axis=0)
+    target = np.where(seen >= 10, np.nansum(nxt, axis=0) / np.maximum(seen, 1), np.nan)
+    point = states.level + states.trend * damping(trial.phi, _TEST_HORIZON).mean(axis=0)
+    return _mean_square(target[:, None] - point)
+
+
+def _mean_square(errors: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """Over the days, `(trials, series)`, each error within 3; and how many days are known."""
+    known = ~np.isnan(errors)
+    count = known.sum(axis=0)
+    squares = np.where(known, np.minimum(np.abs(errors), 3.0) ** 2, 0.0).sum(axis=0)
+    return squares / np.maximum(count, 1), count[0]

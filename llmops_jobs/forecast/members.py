@@ -24,7 +24,11 @@ WEEK = 7
 
 @dataclass
 class Parameters:
-    """Arrays `(members, series)`; `season` is `(members, series, 7)` by day index mod 7."""
+    """Arrays `(members, series)`; `season` is `(members, series, 7)` by day index mod 7.
+
+    `noise` `(1, series, 7)` is the error variance of each weekday over the mean weekday's: where
+    weekends are erratic, a weekend's error says less about the level, and its interval is wider.
+    """
 
     alpha: Floats
     beta: Floats
@@ -33,6 +37,7 @@ class Parameters:
     level: Floats
     trend: Floats
     season: Floats
+    noise: Floats
 
     def take(self, series: NDArray[np.int64]) -> Parameters:
         return Parameters(*(getattr(self, f.name)[:, series] for f in fields(self)))
@@ -49,7 +54,8 @@ class Parameters:
 @dataclass(frozen=True)
 class States:
     """After each of the last `kept` days: level and trend `(kept, members, series)`, season with
-    another axis of 7; and all one-day-ahead errors `(days, members, series)`, NaN where unknown."""
+    another axis of 7 (of no day, where it was not asked for); and all one-day-ahead errors
+    `(days, members, series)`, NaN where unknown."""
 
     level: Floats
     trend: Floats
@@ -58,17 +64,13 @@ class States:
     last: int  # index of the last day
 
 
-def run(log: Floats, parameters: Parameters, keep: int = 1) -> States:
+def run(log: Floats, parameters: Parameters, keep: int = 1, *, seasons: bool = True) -> States:
     """Filters `(days, series)`. A day that is NaN changes nothing but the trend's course."""
     days, _series = log.shape
     known = ~np.isnan(log)
     values = np.where(known, log, 0.0)
-    alpha, beta, gamma, phi = (
-        parameters.alpha,
-        parameters.beta,
-        parameters.gamma,
-        parameters.phi,
-    )
+    gamma, phi = parameters.gamma, parameters.phi
+    alpha, beta = gains(parameters)
     level, trend, season = (
         parameters.level.copy(),
         parameters.trend.copy(),
@@ -78,7 +80,7 @@ def run(log: Floats, parameters: Parameters, keep: int = 1) -> States:
     keep = min(keep, days)
     kept_level = np.empty((keep, *level.shape))
     kept_trend = np.empty((keep, *level.shape))
-    kept_season = np.empty((keep, *season.shape))
+    kept_season = np.empty((keep if seasons else 0, *season.shape))
     errors = np.empty((days, *level.shape))
     for day in range(days):
         weekday = day % WEEK
@@ -86,14 +88,25 @@ def run(log: Floats, parameters: Parameters, keep: int = 1) -> States:
         base = level + drift
         error = (values[day] - base - season[:, :, weekday]) * known[day]
         errors[day] = error
-        level = base + alpha * error
-        trend = np.where(started[day], phi * trend + beta * error, trend)
+        level = base + alpha[weekday] * error
+        trend = np.where(started[day], phi * trend + beta[weekday] * error, trend)
         season[:, :, weekday] += gamma * error
         slot = day - (days - keep)
         if slot >= 0:
-            kept_level[slot], kept_trend[slot], kept_season[slot] = level, trend, season
+            kept_level[slot], kept_trend[slot] = level, trend
+            if seasons:
+                kept_season[slot] = season
     errors[np.broadcast_to(~known[:, None, :], errors.shape)] = np.nan
     return States(kept_level, kept_trend, kept_season, errors, days - 1)
+
+
+def gains(parameters: Parameters) -> tuple[Floats, Floats]:
+    """alpha and beta by weekday, `(7, members, series)`: the Kalman gain alpha = P / (P + R) of a
+    level whose measurement has the variance R of that weekday."""
+    alpha = parameters.alpha[None]
+    noise = np.moveaxis(parameters.noise, -1, 0)
+    part = 1.0 / np.maximum(alpha + (1.0 - alpha) * noise, 1e-9)
+    return alpha * part, parameters.beta[None] * part
 
 
 def damping(phi: Floats, horizon: int) -> Floats:
@@ -117,14 +130,17 @@ def ahead(states: States, parameters: Parameters, horizon: int) -> Floats:
 
 
 def responses(parameters: Parameters, horizon: int) -> Floats:
-    """What an error of size 1 does to the days after it: psi, `(horizon, members, series)`.
+    """What an error of size 1 on a weekday does to the days after it: psi, `(7, horizon, members,
+    series)`.
 
     psi_0 = 1 is the day itself; psi_j = alpha + beta (phi + … + phi^j) + gamma [7 divides j].
     """
-    psi = np.empty((horizon, *parameters.alpha.shape))
-    psi[0] = 1.0
+    alpha, beta = gains(parameters)
+    psi = np.empty((WEEK, horizon, *parameters.alpha.shape))
+    psi[:, 0] = 1.0
     if horizon > 1:
         steps = np.arange(1, horizon)
-        psi[1:] = parameters.alpha + parameters.beta * damping(parameters.phi, horizon - 1)
-        psi[1:][steps % WEEK == 0] += parameters.gamma
+        damped = damping(parameters.phi, horizon - 1)
+        psi[:, 1:] = alpha[:, None] + beta[:, None] * damped[None]
+        psi[:, 1:][:, steps % WEEK == 0] += parameters.gamma
     return psi

@@ -81,12 +81,15 @@ def shocks(
     return result
 
 
-def propagate(shock: Singles, psi: Floats) -> Singles:
+def propagate(shock: Singles, psi: Floats, first: int) -> Singles:
     """Shocks carried forward by the models' memory: `(series, horizon, paths)` deviations.
 
-    `psi` is `(horizon, series)`, psi[0] = 1.
+    `psi` is `(7, horizon, series)` by the weekday of the shock, of which `first` is the first
+    day's; psi[:, 0] = 1.
     """
     horizon = shock.shape[1]
-    lag = np.arange(horizon)[:, None] - np.arange(horizon)[None]  # target - origin of the shock
-    toeplitz = np.where(lag[None] >= 0, psi.T[:, np.maximum(lag, 0)], 0.0).astype(np.float32)
-    return toeplitz @ shock
+    day = np.arange(horizon)
+    lag = day[:, None] - day[None]  # target - origin of the shock
+    carried = psi[(first + day) % len(psi), np.maximum(lag, 0)].astype(np.float32)
+    carried[lag < 0] = 0.0
+    return np.ascontiguousarray(np.moveaxis(carried, -1, 0)) @ shock

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmops_jobs.forecast.members import WEEK
+from llmops_jobs.forecast.robust import masked_median, moving
 
 Floats = NDArray[np.float64]
 
@@ -49,11 +50,59 @@ def profile(log: Floats, weeks: int = 20) -> tuple[Floats, Floats]:
     of_mean = noise / np.maximum(cycles, 0.5)
     between = np.maximum((mean**2).sum(axis=0) / (WEEK - 1) - of_mean, 0.0)
     bayes = between / np.maximum(between + of_mean, 1e-12)
-    # A first week that varies more than weekdays do is no profile.
-    spread = ((mean**2).sum(axis=0) + within) / np.maximum(total, 1)
-    few = cycles / (cycles + 0.4) * np.minimum(1.0, _WEEKDAY_VARIANCE / np.maximum(spread, 1e-9))
+    few = _early(window, mean, cycles)
     shrink = np.where(cycles >= 3, bayes, np.where(cycles >= 1, few, 0.0))
     return mean * shrink, shrink
+
+
+_SHAPE_DAYS = 2.0  # days of evidence that the shape of one week is worth
+_SHAPE_CHANCE = 1.5  # what fits best of seven places fits too well by chance
+
+
+def _early(window: Floats, mean: Floats, cycles: Floats) -> Floats:
+    """`(series,)`: how much of a profile of one to three weeks is more than noise.
+
+    The noise of a day is read from two signs: how the second week differs from the first, and
+    how far the profile is from five days of one kind and two neighbours of another, which few
+    weeks look like by chance.
+    """
+    repeat = window[WEEK:] - window[:-WEEK]
+    known = ~np.isnan(repeat)
+    pairs = known.sum(axis=0)
+    moved = np.where(known, repeat, 0.0).sum(axis=0) / (pairs + 2.0)
+    differed = np.where(known, (repeat - moved) ** 2 / 2, 0.0).sum(axis=0)
+    two = mean + np.roll(mean, -1, axis=0)
+    explained = (two**2 / 2 + two**2 / 5).max(axis=0)
+    whole = (mean**2).sum(axis=0)
+    off_shape = _SHAPE_CHANCE * np.maximum(cycles, 1.0) * np.maximum(whole - explained, 0.0) / 4
+    noise = (differed + _SHAPE_DAYS * off_shape) / (pairs + _SHAPE_DAYS)
+    of_mean = noise / np.maximum(cycles, 1.0)
+    return np.asarray(np.clip(1.0 - of_mean / np.maximum(whole / (WEEK - 1), 1e-12), 0.0, 1.0))
+
+
+_NOISE_WEEKS = 4.0  # weeks of evidence that a weekday's own variance is worth at the start
+_NOISE_LEAST, _NOISE_MOST = 0.2, 5.0
+
+
+def weekday_noise(log: Floats, season: Floats, weeks: int = 20) -> Floats:
+    """`(7, series)`: the variance of each weekday about level and profile over the mean one's.
+
+    Drawn towards 1 by how few weeks there are; robust, by mean absolute deviations.
+    """
+    window = log[-weeks * WEEK :]
+    index = np.arange(len(log) - len(window), len(log)) % WEEK
+    flat = window - season[index]
+    level = masked_median(moving(flat, range(-3, 4)), axis=0)
+    off = np.abs(flat - level)
+    known = ~np.isnan(off)
+    off = np.where(known, off, 0.0)
+    seen = np.stack([known[index == weekday].sum(axis=0) for weekday in range(WEEK)])
+    size = np.stack([off[index == weekday].sum(axis=0) for weekday in range(WEEK)])
+    whole = size.sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+    mean = (size + _NOISE_WEEKS * whole) / (seen + _NOISE_WEEKS)
+    variance = np.clip((mean / np.maximum(whole, 1e-9)) ** 2, _NOISE_LEAST, _NOISE_MOST)
+    variance = np.where(whole > 1e-9, variance, 1.0)
+    return np.asarray(variance / variance.mean(axis=0))
 
 
 def _shifted(values: NDArray[Any], offset: int) -> NDArray[Any]:
