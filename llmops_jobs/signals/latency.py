@@ -14,7 +14,7 @@ Intervals come from the histograms, as does all that is told of a scope.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -177,6 +177,7 @@ def _scopes(cells: pd.DataFrame, counts: sketch.Counts, base: float) -> pd.DataF
     """One row per day, scope and metric that has values: the histogram, percentiles, intervals."""
     cell, metric = np.divmod(counts.code, len(METRICS))
     day, days = pd.factorize(cells["day"].to_numpy(object), sort=True)
+    buckets, rank = np.unique(counts.bucket, return_inverse=True)  # those of zero lie far away
     added: list[sketch.Counts] = []
     told: list[tuple[date, str]] = []
     for places, names in scopes_of(cells):
@@ -186,9 +187,10 @@ def _scopes(cells: pd.DataFrame, counts: sketch.Counts, base: float) -> pd.DataF
         inside = np.flatnonzero(number[cell] >= 0)
         # After the scopes of other kinds.
         code = (number[cell[inside]] + len(told)) * len(METRICS) + metric[inside]
-        added.append(sketch.Counts.added(code, counts.bucket[inside], counts.n[inside]))
+        added.append(sketch.Counts.added(code, rank[inside], counts.n[inside]))
         told += [(each, name) for each in days for name in values]
-    every = sketch.Counts.joined(added)
+    joined = sketch.Counts.joined(added)
+    every = replace(joined, bucket=buckets[joined.bucket])
     rows = every.quantiles(base).assign(counts=sketch.packed(every)["counts"])
     scope, of = np.divmod(rows["code"].to_numpy(), len(METRICS))
     return rows.drop(columns="code").assign(

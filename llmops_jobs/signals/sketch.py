@@ -34,9 +34,12 @@ class Counts:
     @classmethod
     def added(cls, code: Ints, bucket: Ints, n: Ints) -> Counts:
         """From counts in any order, those of the same bucket added up."""
-        values, rank = np.unique(bucket, return_inverse=True)
-        key = code * len(values) + rank
-        if len(key) and key.max() < 8 * len(key) + 1_000_000:
+        if not len(code):
+            return cls(code, bucket, n)
+        low = int(bucket.min())
+        width = int(bucket.max()) - low + 1
+        key = code * width + (bucket - low)
+        if int(key.max()) < 8 * len(key) + 1_000_000:
             # Few cells for many counts: a bin for each is cheaper than sorting.
             sums = np.bincount(key, weights=n).astype(np.int64)
             key = np.flatnonzero(sums)
@@ -44,11 +47,10 @@ class Counts:
         else:
             order = np.argsort(key, kind="stable")
             key = key[order]
-            first = np.flatnonzero(np.append(True, key[1:] != key[:-1])[: len(key)])
-            sums = np.add.reduceat(n[order], first) if len(key) else n
-            key = key[first]
-        code, rank = np.divmod(key, max(len(values), 1))
-        return cls(code, values[rank], sums)
+            first = np.flatnonzero(np.append(True, key[1:] != key[:-1]))
+            key, sums = key[first], np.add.reduceat(n[order], first)
+        code, rank = np.divmod(key, width)
+        return cls(code, rank + low, sums)
 
     @classmethod
     def joined(cls, parts: Sequence[Counts]) -> Counts:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,8 @@ def _insert_fast(
     columns: dict[str, Iterable[Any]] = {}
     for column in target.c:
         convert = column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
+        if convert and isinstance(column.type, sa.Date):
+            convert = cache(convert)  # thousands of rows share a few days
         if column.name in window:
             value = window[column.name]
             columns[column.name] = itertools.repeat(convert(value) if convert else value)
