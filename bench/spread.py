@@ -171,6 +171,8 @@ def _environment(place: faults.Site) -> dict[str, str]:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("LANGFUSE", "LLMOPS"))}
     return {
         **clean,
+        # Ray's jobs call `dagster` by its name.
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{clean.get('PATH', '')}",
         "PYTHONPATH": str(faults.ROOT),
         "PYTHONWARNINGS": "ignore",
         "DAGSTER_HOME": str(place.home / "dagster"),

@@ -9,7 +9,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from llmops_jobs.dimensions import DIMENSIONS
-from llmops_jobs.evals.labels import human_labels
+from llmops_jobs.evals.labels import READ, human_labels
 from llmops_jobs.evals.predictors import predictions
 from llmops_jobs.evals.settings import EvalSettings
 from llmops_jobs.lake import Lake
@@ -36,7 +36,7 @@ def labelled(
     themselves are taken for a simple random sample of the day's calls, since nothing else is known
     of them. The weights of both kinds together add up to the day's calls.
     """
-    labels = human_labels(lake.read_day("scores", project, day), settings.human_labels)
+    labels = human_labels(lake.read_day("scores", project, day, READ), settings.human_labels)
     if labels.empty:
         return pd.DataFrame(
             columns=[*KEYS, "metric", "part", "w", "y", "f", "predictor", *DIMENSIONS]

@@ -10,9 +10,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from llmops_jobs.evals.settings import HumanLabel
 
+#: What is read of the lake's scores.
+READ = ("name", "source", "data_type", "value", "string_value", "timestamp", "subject_kind",
+        "trace_id", "observation_id")  # fmt: skip
 COLUMNS = ("trace_id", "observation_id", "metric", "passed", "timestamp")
 
 
@@ -22,8 +26,8 @@ def human_labels(scores: pa.Table, wanted: Sequence[HumanLabel] = ()) -> pd.Data
     `scores` are rows of the lake. Without `wanted` every BOOLEAN score that a person gave is a
     metric of its name; with it, the named scores are, by their own rule of what passes.
     """
-    rows = scores.to_pandas()
-    rows = rows[(rows["source"] == "ANNOTATION") & (rows["trace_id"] != "")]
+    by_people = (pc.field("source") == "ANNOTATION") & (pc.field("trace_id") != "")
+    rows = scores.select(list(READ)).filter(by_people).to_pandas()
     if wanted:
         parts = [_judged(rows, each) for each in wanted]
         labels = pd.concat(parts) if parts else rows.iloc[:0]

@@ -16,7 +16,7 @@ from llmops_jobs.evals.batch import Batch
 from llmops_jobs.evals.calls import Call, calls_of_day
 from llmops_jobs.evals.judge.night import Judge, judge_day
 from llmops_jobs.evals.judge.store import canary_days
-from llmops_jobs.evals.labels import human_labels
+from llmops_jobs.evals.labels import READ, human_labels
 from llmops_jobs.evals.model.examples import ExampleStore
 from llmops_jobs.evals.model.weekly import QualityModels, predicted_rows
 from llmops_jobs.evals.scorer import Score, Scorer
@@ -95,7 +95,7 @@ def _judged(
 ) -> pd.DataFrame:
     assert scoring.judge is not None
     labels = human_labels(
-        scoring.lake.read_day("scores", project, day), scoring.settings.human_labels
+        scoring.lake.read_day("scores", project, day, READ), scoring.settings.human_labels
     )
     canary = [
         (old, call)

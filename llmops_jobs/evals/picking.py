@@ -10,7 +10,7 @@ import pandas as pd
 from llmops_jobs.evals.batch import Batch
 from llmops_jobs.evals.calls import calls_of_day
 from llmops_jobs.evals.judge.choose import chance_to_pass
-from llmops_jobs.evals.labels import human_labels
+from llmops_jobs.evals.labels import READ, human_labels
 from llmops_jobs.evals.sampling import hashes, judge_weights, probabilities, systematic
 from llmops_jobs.evals.settings import EvalSettings
 from llmops_jobs.lake import Lake
@@ -35,7 +35,7 @@ def choose_picks(
     Calls that are labelled or were picked already are left out.
     """
     calls = [call for call in calls_of_day(lake, project, day) if call.answer]
-    labels = human_labels(lake.read_day("scores", project, day), settings.human_labels)
+    labels = human_labels(lake.read_day("scores", project, day, READ), settings.human_labels)
     known = set(labels.loc[labels["metric"] == metric, "trace_id"])
     picked = database.table("label_pick", project, day, day, metric=metric)
     known |= set(picked["trace_id"])

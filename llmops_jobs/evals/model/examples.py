@@ -8,13 +8,15 @@ from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from llmops_jobs.evals.batch import Batch
-from llmops_jobs.evals.calls import calls_of_traces
-from llmops_jobs.evals.labels import human_labels
+from llmops_jobs.evals.calls import Call, calls_of_traces
+from llmops_jobs.evals.labels import READ, human_labels
 from llmops_jobs.evals.model.features import SCORERS, Features, features_of
-from llmops_jobs.evals.model.fit import Examples, concatenated
+from llmops_jobs.evals.model.fit import Examples
 from llmops_jobs.evals.settings import EvalSettings
 from llmops_jobs.lake import Lake
 from llmops_jobs.store import Database
@@ -52,62 +54,63 @@ class ExampleStore:
         for day, found in labels.items():
             for back in range(_LABEL_DELAY + 1):
                 wanted.setdefault(day - timedelta(days=back), set()).update(found["trace_id"])
-        known = {day: self._read(project, day, traces) for day, traces in wanted.items() if traces}
+        calls = [
+            (day, call)
+            for day in sorted(wanted)
+            for call in (
+                calls_of_traces(self.lake, project, day, wanted[day]) if wanted[day] else ()
+            )
+        ]
+        features = self._features(project, calls)
         weight = settings.quality_model.feedback_weight
         for day, found in labels.items():
-            made: dict[str, list[Examples]] = {}
-            for back in range(_LABEL_DELAY, -1, -1):
-                calls = known.get(day - timedelta(days=back))
-                if calls is None:
-                    continue
-                for metric, part in found.groupby("metric"):
-                    matched = _match(calls, part, weight)
-                    if matched is not None:
-                        made.setdefault(str(metric), []).append(matched)
-            self._examples[project, day] = {m: concatenated(parts) for m, parts in made.items()}
+            made: dict[str, Examples] = {}
+            earliest = day - timedelta(days=_LABEL_DELAY)
+            for metric, part in found.groupby("metric"):
+                matched = _match(calls, features, part, weight, earliest, day)
+                if matched is not None:
+                    made[str(metric)] = matched
+            self._examples[project, day] = made
 
-    def _read(
-        self, project: str, day: date, traces: set[str]
-    ) -> tuple[list[tuple[str, str]], Features] | None:
-        calls = calls_of_traces(self.lake, project, day, traces)
-        if not calls:
-            return None
+    def _features(self, project: str, calls: Sequence[tuple[date, Call]]) -> Features:
         score = TABLES["score"].c
-        names = sorted({call.trace_id for call in calls})
+        days = sorted({day for day, _ in calls})
+        names = sorted({call.trace_id for _, call in calls})
         parts = [
             self.database.read(
                 sa.select(score.trace_id, score.observation_id, score.scorer, score.value).where(
                     score.project_id == project,
-                    score.day == day,
+                    score.day.in_(days),
                     score.trace_id.in_(names[start : start + _TRACES_AT_ONCE]),
                     score.scorer.in_(SCORERS),
                 )
             )
             for start in range(0, len(names), _TRACES_AT_ONCE)
         ]
-        keys = [(call.trace_id, call.observation_id) for call in calls]
-        return keys, features_of(Batch(calls), pd.concat(parts, ignore_index=True))
+        cheap = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+        return features_of(Batch([call for _, call in calls]), cheap)
 
 
 def _labels(lake: Lake, project: str, day: date, settings: EvalSettings) -> pd.DataFrame:
     """What people said on a day, and users' votes where people said nothing."""
-    scores = lake.read_day("scores", project, day)
+    scores = lake.read_day("scores", project, day, READ)
     labels = human_labels(scores, settings.human_labels).assign(human=True)
     model = settings.quality_model
     if model.feedback_score and model.feedback_weight > 0:
-        votes = _votes(scores.to_pandas(), model.feedback_score)
+        votes = _votes(scores, model.feedback_score)
         labels = pd.concat([labels, votes.assign(metric=model.feedback_metric, human=False)])
         labels = labels.drop_duplicates(["trace_id", "observation_id", "metric"])
     return labels
 
 
-def _votes(scores: pd.DataFrame, name: str) -> pd.DataFrame:
-    votes = scores[
-        (scores["name"] == name)
-        & (scores["source"] == "API")
-        & (scores["data_type"] == "BOOLEAN")
-        & scores["value"].notna()
-    ]
+def _votes(scores: pa.Table, name: str) -> pd.DataFrame:
+    voted = (
+        (pc.field("name") == name)
+        & (pc.field("source") == "API")
+        & (pc.field("data_type") == "BOOLEAN")
+        & pc.field("value").is_valid()
+    )
+    votes = scores.filter(voted).select(["trace_id", "value"]).to_pandas()
     return pd.DataFrame(
         {
             "trace_id": votes["trace_id"],
@@ -118,25 +121,32 @@ def _votes(scores: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def _match(
-    calls: tuple[list[tuple[str, str]], Features], labels: pd.DataFrame, vote_weight: float
+    calls: Sequence[tuple[date, Call]],
+    features: Features,
+    labels: pd.DataFrame,
+    vote_weight: float,
+    first: date,
+    last: date,
 ) -> Examples | None:
-    """The labelled rows of a day; a label on a trace is one on its last call that was read."""
-    keys, features = calls
-    place = {key: i for i, key in enumerate(keys)}
-    last = {trace: i for i, (trace, _) in enumerate(keys)}
-    rows, passed, human = [], [], []
+    """The labelled calls of the days [first, last], in the order of their days; a label on a trace
+    is one on the last call of the trace that was read, day by day."""
+    on_call: dict[tuple[str, str], list[int]] = {}
+    on_trace: dict[str, dict[date, int]] = {}
+    for i, (day, call) in enumerate(calls):
+        if first <= day <= last:
+            on_call.setdefault((call.trace_id, call.observation_id), []).append(i)
+            on_trace.setdefault(call.trace_id, {})[day] = i
+    found: list[tuple[int, float, bool]] = []
     for label in labels.itertuples():
-        i = (
-            place.get((label.trace_id, label.observation_id))
-            if label.observation_id
-            else last.get(label.trace_id)
-        )
-        if i is not None:
-            rows.append(i)
-            passed.append(float(bool(label.passed)))
-            human.append(bool(label.human))
-    if not rows:
+        if label.observation_id:
+            places = on_call.get((label.trace_id, label.observation_id), [])
+        else:
+            places = list(on_trace.get(label.trace_id, {}).values())
+        found += [(i, float(bool(label.passed)), bool(label.human)) for i in places]
+    if not found:
         return None
+    found.sort(key=lambda each: calls[each[0]][0])  # stable: within a day as labelled
+    rows, passed, human = zip(*found, strict=True)
     by_people = np.array(human)
     return Examples(
         features.rows(np.array(rows)),
