@@ -12,6 +12,7 @@ import pyarrow as pa
 from llmops_jobs.days import today
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.lake import schema
+from llmops_jobs.lake.check import readable
 from llmops_jobs.langfuse.project import ProjectKeys
 from llmops_jobs.langfuse.pull import ahead, fetch_text
 from llmops_jobs.langfuse.sources import open_source
@@ -64,7 +65,7 @@ def pull_texts(
         if settings.text_days is not None and day < today() - timedelta(days=settings.text_days):
             return Texts(day, 0, 0, 0, 0), None  # what was forgotten is not fetched again
         pairs, wanted = chosen(day)
-        held = lake.read_day("observation_text", project.id, day)
+        held = readable(lake, "observation_text", project.id, day)
         old = held.select([*_PAIR, "input", "output", "metadata"])
         todo = wanted.join(old.select(_PAIR), keys=list(_PAIR), join_type="left anti")
         new = fetch_text(source, todo, settings.longest_text)
