@@ -1,5 +1,7 @@
-"""The sensors. They decide nothing: what is due was recorded in the database by an asset."""
+"""The sensors. What has to be told is recorded in the database, in one transaction with the change
+that it tells of; a tick that is repeated or lost changes nothing."""
 
+import threading
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -38,14 +40,15 @@ def deliver_alerts(
     minimum_interval_seconds=300,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Requests runs over exactly the days whose copy is known to be out of date: one "
-    "for each run of neighbouring days.",
+    "for each run of neighbouring days, of the scores and what follows from them where only scores "
+    "changed.",
 )
 def stale_days_sensor(
     context: dg.SensorEvaluationContext, deployment: DeploymentResource
 ) -> dg.SensorResult | dg.SkipReason:
-    from llmops_jobs.langfuse.late import ranges, stale_days
+    from llmops_jobs.langfuse.late import stale_runs
 
-    stale = stale_days(deployment.open().database)
+    stale = stale_runs(deployment.open().database)
     if not stale:
         return dg.SkipReason("no day is stale")
     # A failed run is asked for again the next day, not with every tick.
@@ -53,12 +56,19 @@ def stale_days_sensor(
     return dg.SensorResult(
         [
             dg.RunRequest(
-                run_key=f"stale:{first}:{last}:{today}",
-                tags={START_TAG: first.isoformat(), END_TAG: last.isoformat()},
+                run_key=f"{run.key}:{today}",
+                tags={START_TAG: run.first.isoformat(), END_TAG: run.last.isoformat()},
+                asset_selection=_below_scores(context) if run.scores_only else None,
             )
-            for first, last in ranges(stale)
+            for run in stale
         ]
     )
+
+
+def _below_scores(context: dg.SensorEvaluationContext) -> list[dg.AssetKey]:
+    assert context.repository_def is not None
+    selection = dg.AssetSelection.assets("scores").downstream()
+    return sorted(selection.resolve(context.repository_def.asset_graph))
 
 
 @dg.sensor(
@@ -147,4 +157,43 @@ def heartbeat(
     )
 
 
-SENSORS: list[dg.SensorDefinition] = [deliver_alerts, failed_runs, heartbeat, stale_days_sensor]
+# Today's rows are kept from tick to tick: a tick reads the last minutes only.
+_watcher = None
+_watching = threading.Lock()
+
+
+@dg.sensor(
+    minimum_interval_seconds=300,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Looks at today's rows for what should wake somebody before the night: errors, "
+    "slowness and spend far beyond the usual, fast-burning objectives and budgets. Sends about one "
+    "request to Langfuse a look, at most alerts.watch.requests.",
+)
+def watch_today(
+    context: dg.SensorEvaluationContext, deployment: DeploymentResource
+) -> dg.SensorResult | dg.SkipReason:
+    from llmops_jobs.alerts.watch.tick import Watcher
+
+    global _watcher
+    opened = deployment.open()
+    if not (opened.settings.alerts.enabled and opened.settings.alerts.watch.enabled):
+        return dg.SkipReason("switched off: alerts.watch.enabled")
+    if not _watching.acquire(blocking=False):
+        return dg.SkipReason("the look before is still under way")
+    try:
+        _watcher = _watcher or Watcher()
+        said = _watcher.tick(opened, datetime.now(UTC))
+    except ConfigError as error:
+        return dg.SkipReason(f"not watched: {error}")
+    finally:
+        _watching.release()
+    return dg.SkipReason("; ".join(f"{project}: {text}" for project, text in said.items()))
+
+
+SENSORS: list[dg.SensorDefinition] = [
+    deliver_alerts,
+    watch_today,
+    failed_runs,
+    heartbeat,
+    stale_days_sensor,
+]

@@ -32,7 +32,7 @@ _WHOLE = 0.95  # a slice with so much of the traffic says no more than "everythi
 _TOGETHER_DAYS = 1
 # Topics that are never part of something else.
 ALONE = ("budget", "data")
-_RANK = {"info": 0, "warning": 1, "critical": 2}
+RANK = {"info": 0, "warning": 1, "critical": 2}
 # What is told of first when several kinds of trouble are one: the nearest to a cause.
 _ORDER = (
     "data", "versions", "prices", "errors", "tokens", "quality", "speed", "drift", "feedback",
@@ -51,7 +51,7 @@ class Cause:
 
     @property
     def severity(self) -> str:
-        return max((f.severity for f in self.members), key=lambda s: _RANK.get(s, 0))
+        return max((f.severity for f in self.members), key=lambda s: RANK.get(s, 0))
 
 
 class Overlap:
@@ -112,7 +112,7 @@ def causes(
     found: list[Cause] = []
     for topic in sorted({finding.topic for finding in firing}):
         found += _within(topic, [f for f in firing if f.topic == topic], overlap)
-    return sorted(_across(found, overlap, since), key=lambda c: -_RANK.get(c.severity, 0))
+    return sorted(_across(found, overlap, since), key=lambda c: -RANK.get(c.severity, 0))
 
 
 def _within(topic: str, findings: list[Finding], overlap: Overlap) -> list[Cause]:

@@ -18,6 +18,7 @@ RULES: tuple[Rule, ...] = (
             rises_by=0.03,
             minimum_n=100,
             severity="critical" if not by else "warning",
+            fast=True,
         )
         for by in ("", "provider", "model", "feature", "tenant")
     ),
@@ -27,6 +28,7 @@ RULES: tuple[Rule, ...] = (
         by=("model",),
         rises_by=0.4,
         minimum_n=40,
+        fast=True,
     ),
     Rule(
         name="latency-by-feature",
@@ -52,6 +54,7 @@ RULES: tuple[Rule, ...] = (
             by=(by,) if by else (),
             rises_by=step,
             minimum_n=50,
+            fast=True,
         )
         for by, step in (("", 0.6), ("feature", 1.0), ("tenant", 4.0))
     ),
@@ -99,6 +102,7 @@ NEWS: tuple[str, ...] = (
     "change-point",
     "version-worse",
     "drift",
+    "budget-pace",
 )
 # Written by the sensors.
 SYSTEM: tuple[str, ...] = ("failed-run", "heartbeat")

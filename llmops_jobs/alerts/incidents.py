@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Literal
 
-from llmops_jobs.alerts.causes import Cause
+from llmops_jobs.alerts.causes import RANK, Cause
 from llmops_jobs.alerts.findings import Finding, Night
 
 State = Literal["pending", "open", "acknowledged", "resolved", "silenced"]
@@ -63,6 +63,11 @@ class Incident:
     def live(self) -> bool:
         return self.state != "resolved"
 
+    @property
+    def watched(self) -> bool:
+        """Whether the watch opened it, of which no night has spoken yet: see `watch.life`."""
+        return "watched_at" in self.finding.detail and self.last_day < self.first_day
+
 
 @dataclass(frozen=True)
 class Event:
@@ -100,14 +105,16 @@ def advance(
     changed: list[Incident] = []
     events: list[Event] = []
     for incident in live:
-        if incident.last_day >= day:
-            continue
         causes = assigned.get(incident.finding.fingerprint, [])
+        if incident.last_day >= day or (
+            incident.watched and not causes and day <= incident.first_day
+        ):
+            continue  # its first day as a whole does not say whether it is over
         after, why = _lived(incident, causes, night, policy)
         if after is not None:
             _conclude(incident, after, causes, why, day, policy, changed, events)
     for cause in new:
-        _conclude(None, _begun(cause, known, day), [cause], "", day, policy, changed, events)
+        _conclude(None, begun(cause, known, day), [cause], "", day, policy, changed, events)
     return changed, events
 
 
@@ -125,6 +132,10 @@ def _home(
         if cause.root.fingerprint in incident.members or (incident.finding.fingerprint in prints):
             return incident
     for incident in known.values():
+        # What the watch told of on the day itself, the night finds under another name perhaps.
+        told = "watched_at" in incident.finding.detail and incident.first_day == day
+        if told and policy.same(cause.root, incident.finding):
+            return incident
         near = abs((onset - incident.first_day).days) <= _NEAR_DAYS
         # What began with it and was seen later is told already; what is seen on its first day
         # is news, however near.
@@ -140,7 +151,8 @@ def _home(
     return before if before is not None and before.last_day >= day else None
 
 
-def _begun(cause: Cause, known: Mapping[str, Incident], day: date) -> Incident:
+def begun(cause: Cause, known: Mapping[str, Incident], day: date) -> Incident:
+    """The next episode of a cause's incident, on its first day."""
     root = cause.root
     before = known.get(root.fingerprint)
     return Incident(
@@ -196,7 +208,7 @@ def _fired(
     before: Incident, members: Sequence[Finding], causes: Sequence[Cause], day: date
 ) -> Incident:
     root = next((f for f in members if f.fingerprint == before.finding.fingerprint), None)
-    rank = ("info", "warning", "critical").index
+    rank = RANK.__getitem__
     severity = max((cause.severity for cause in causes), key=rank)
     if before.state != "pending":  # it may rise, and falls only with the end
         severity = max(severity, before.finding.severity, key=rank)
@@ -250,9 +262,6 @@ def _conclude(
     changed.append(after)
 
 
-_RANK = {"info": 0, "warning": 1, "critical": 2}
-
-
 def _kind(
     before: Incident | None, after: Incident, day: date, policy: Policy, hidden: bool
 ) -> Kind | None:
@@ -264,7 +273,7 @@ def _kind(
     if not told:
         resting = after.quiet_until is not None and day <= after.quiet_until
         return "open" if after.fired and not resting else None
-    if before is not None and _RANK[after.finding.severity] > _RANK[before.finding.severity]:
+    if before is not None and RANK[after.finding.severity] > RANK[before.finding.severity]:
         return "escalate"
     if after.state != "open":
         return "refresh"

@@ -25,7 +25,8 @@ Unit = Literal["share", "usd", "s", "count"]
 
 @dataclass(frozen=True)
 class Metric:
-    """`mass` is the column of usage_daily whose slices say who contributes."""
+    """`mass` is the column of usage_daily whose slices say who contributes; `live` how the watch
+    measures it over minutes, '' where it cannot."""
 
     topic: str
     unit: Unit
@@ -34,6 +35,7 @@ class Metric:
     mass: str = "requests"
     countable: bool = False
     timed: bool = False
+    live: str = ""
 
 
 METRICS: dict[str, Metric] = {
@@ -44,6 +46,7 @@ METRICS: dict[str, Metric] = {
         share("usage_daily", "errors", "requests"),
         "errors",
         countable=True,
+        live="failed",
     ),
     "rate_limited_share": Metric(
         "errors",
@@ -60,7 +63,14 @@ METRICS: dict[str, Metric] = {
         share("usage_daily", "requests", "requests", lambda c: c.price_status == "unpriced"),
         countable=True,
     ),
-    "cost_usd": Metric("spend", "usd", "spend", ratio("usage_daily", ["cost_usd"], []), "cost_usd"),
+    "cost_usd": Metric(
+        "spend",
+        "usd",
+        "spend",
+        ratio("usage_daily", ["cost_usd"], []),
+        "cost_usd",
+        live="cost_usd",
+    ),
     "requests": Metric("traffic", "count", "model calls", ratio("usage_daily", ["requests"], [])),
     "cost_per_request": Metric(
         "spend",
@@ -119,6 +129,7 @@ METRICS: dict[str, Metric] = {
         slow("trace", "latency"),
         countable=True,
         timed=True,
+        live="latency_s of traces",
     ),
     "time_to_first_token": Metric(
         "speed",
@@ -127,10 +138,15 @@ METRICS: dict[str, Metric] = {
         slow("observation", "time_to_first_token"),
         countable=True,
         timed=True,
+        live="time_to_first_token_s",
     ),
     **{
         f"{name}_p{q}": Metric(
-            "speed", "s", f"{says}, {q}th percentile", percentile(level, metric, q / 100)
+            "speed",
+            "s",
+            f"{says}, {q}th percentile",
+            percentile(level, metric, q / 100),
+            live="percentile" if level == "observation" else "",
         )
         for name, level, metric, says in (
             ("latency", "trace", "latency", "end-to-end latency"),

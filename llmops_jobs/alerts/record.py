@@ -29,13 +29,18 @@ _POLICY = ("for_days", "clear_days", "cooldown_days", "channels", "n", "topic")
 
 @contextmanager
 def exclusive(
-    database: Database, project: str, now: datetime, day: date
+    database: Database, project: str, now: datetime, day: date, *, name: str = ""
 ) -> Iterator[sa.Connection]:
-    """A transaction in which no other evaluates the project: its first act is a write, which both
-    databases let only one do at a time. The row is the evaluation's heartbeat as well."""
-    row = {"name": f"alerts:{project}"[:64], "beat_at": now, "detail": day.isoformat()}
+    """A transaction in which no other changes the project's incidents: its first acts are writes,
+    which both databases let only one do at a time. The row is the heartbeat of the evaluation, or,
+    with a name, of another part, which holds the evaluation's row without a beat."""
+    beat = f"alerts:{project}"[:64]
+    row = {"name": name[:64] or beat, "beat_at": now, "detail": day.isoformat()}
     with database.engine.begin() as connection:
         connection.execute(database.upsert_statement(heartbeat), [row])
+        if name:
+            same = {"detail": heartbeat.c.detail}
+            connection.execute(sa.update(heartbeat).where(heartbeat.c.name == beat).values(same))
         yield connection
 
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 _LEAST_HISTORY = 5  # days with enough observations before a median means anything
 _SPREADS = 5.0  # robust standard deviations of the days before that are still usual
+CHANCE = 1e-6  # about as unlikely: some hundred slices are looked at every night for years
 _ROW = ("value", "n", "low", "high")
-_NUMBERS = {"day", "value", "n", "low", "high", "bad", "top", "bottom"}
+NUMBERS = {"day", "value", "n", "low", "high", "bad", "top", "bottom"}
 
 
 def evaluate(marts: Marts, rule: Rule) -> Iterator[tuple[date, Finding]]:
@@ -28,7 +29,7 @@ def evaluate(marts: Marts, rule: Rule) -> Iterator[tuple[date, Finding]]:
     rows = METRICS[rule.metric].series(marts, rule.by, rule.where, None)
     if rows.empty:
         return
-    names = [name for name in rows.columns if name not in _NUMBERS]
+    names = [name for name in rows.columns if name not in NUMBERS]
     groups = rows.groupby(names, sort=True) if names else [((), rows)]
     for key, part in groups:
         labels = {**rule.where, **dict(zip(names, map(str, key), strict=True))}
@@ -41,7 +42,7 @@ def _slice(
     columns = (part[name].tolist() for name in ("day", *_ROW))
     days = {day: dict(zip(_ROW, row, strict=True)) for day, *row in zip(*columns, strict=True)}
     enough = {day: row["value"] for day, row in days.items() if row["n"] >= rule.minimum_n}
-    for day in _days(marts):
+    for day in days_of(marts):
         before = [
             enough[past]
             for past in (day - timedelta(days=ago) for ago in range(1, rule.baseline_days + 1))
@@ -52,9 +53,9 @@ def _slice(
             if rule.no_data == "alert" and len(before) >= _LEAST_HISTORY:
                 yield day, _no_data(rule, labels, int(row["n"]) if row else 0)
             elif rule.no_data == "clear":
-                yield day, _finding(rule, labels, False, False, "no data", None, None, 0, {})
+                yield day, finding_of(rule, labels, False, False, "no data", None, None, 0, {})
             continue
-        bounds = _bounds(rule, before, row["n"])
+        bounds = bounds_of(rule, before, row["n"])
         if bounds is None:
             continue
         fires, holds, usual = bounds
@@ -65,9 +66,11 @@ def _slice(
         firing = sign * value > sign * fires and sign * edge > sign * (
             fires if usual is None else usual
         )
+        if firing and usual is not None and METRICS[rule.metric].unit == "share":
+            firing = _beyond_chance(rule.upwards, value, usual, row["n"])
         yield (
             day,
-            _finding(
+            finding_of(
                 rule,
                 labels,
                 bool(firing),
@@ -81,8 +84,11 @@ def _slice(
         )
 
 
-def _bounds(rule: Rule, before: list[float], n: float) -> tuple[float, float, float | None] | None:
-    """Where it fires, where an open incident holds, and the median; None with too few days."""
+def bounds_of(
+    rule: Rule, before: list[float], n: float | None
+) -> tuple[float, float, float | None] | None:
+    """Where it fires, where an open incident holds, and the median of the days before; None with
+    too few of them. With `n`, the chance of so many observations widens a share's usual range."""
     fixed = rule.above if rule.above is not None else rule.below
     if fixed is not None:
         return fixed, fixed, None
@@ -91,25 +97,35 @@ def _bounds(rule: Rule, before: list[float], n: float) -> tuple[float, float, fl
     usual = median(before)
     spread = 1.4826 * median(abs(value - usual) for value in before)
     step = rule.rises_by or rule.falls_by or 0.0
-    if METRICS[rule.metric].unit == "share":
+    if METRICS[rule.metric].unit != "share":
+        step *= abs(usual)
+    elif n is not None:
         share = (usual * n + 1) / (n + 2)  # a level of exactly 0 or 1 would leave no chance
         spread = max(spread, math.sqrt(share * (1 - share) / n))
-    else:
-        step *= abs(usual)
     sign = 1 if rule.upwards else -1
     return usual + sign * max(step, _SPREADS * spread), usual + sign * step / 2, usual
 
 
-def _days(marts: Marts) -> list[date]:
+def _beyond_chance(upwards: bool, value: float, usual: float, n: float) -> bool:
+    """Whether so many of n were unlikely at the usual share: exact where few make the normal
+    distribution's five standard deviations too narrow."""
+    from scipy.stats import binom
+
+    share, hits = (usual, value * n) if upwards else (1 - usual, (1 - value) * n)
+    smoothed = (share * n + 1) / (n + 2)
+    return bool(binom.sf(math.ceil(round(hits, 6)) - 1, math.ceil(n), smoothed) < CHANCE)
+
+
+def days_of(marts: Marts) -> list[date]:
     return [marts.first + timedelta(days=i) for i in range((marts.last - marts.first).days + 1)]
 
 
 def _no_data(rule: Rule, labels: dict[str, str], n: int) -> Finding:
-    text = f"{_where(labels)}: no data for {METRICS[rule.metric].says} (n={n:,})"
-    return _finding(rule, labels, True, True, text, None, None, n, {"no_data": True})
+    text = f"{where_in_words(labels)}: no data for {METRICS[rule.metric].says} (n={n:,})"
+    return finding_of(rule, labels, True, True, text, None, None, n, {"no_data": True})
 
 
-def _finding(
+def finding_of(
     rule: Rule,
     labels: dict[str, str],
     firing: bool,
@@ -151,10 +167,12 @@ def _sentence(
         if usual is None
         else f"usually {show(usual, metric.unit)}"
     )
-    return f"{_where(labels)}: {metric.says} {show(value, metric.unit)}, {against} (n={n:,})"
+    return (
+        f"{where_in_words(labels)}: {metric.says} {show(value, metric.unit)}, {against} (n={n:,})"
+    )
 
 
-def _where(labels: dict[str, str]) -> str:
+def where_in_words(labels: dict[str, str]) -> str:
     """The slice in words; the other labels say what is measured."""
     slices = [f"{n} {v or NONE_LABEL}" for n, v in labels.items() if n in DIMENSIONS]
     others = [v for n, v in labels.items() if n not in DIMENSIONS]

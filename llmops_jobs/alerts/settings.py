@@ -133,6 +133,7 @@ class Rule(_Told):
     for_days: int = Field(1, ge=1, description="days in a row before it opens")
     clear_days: int = Field(1, ge=1, description="clear days in a row before it resolves")
     no_data: NoData = Field("keep", description="a slice without data: keep the state, clear it")
+    fast: bool = Field(False, description="looked at through the day too, by the watch")
 
     @model_validator(mode="after")
     def _one_bound(self) -> Rule:
@@ -140,6 +141,19 @@ class Rule(_Told):
         if sum(bound is not None for bound in bounds) != 1:
             raise ValueError(
                 f"rule {self.name}: give exactly one of above, below, rises_by and falls_by"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fast_enough(self) -> Rule:
+        from llmops_jobs.alerts.metrics import METRICS
+
+        if self.fast and (not METRICS[self.metric].live or self.for_days > 1 or not self.upwards):
+            able = ", ".join(
+                name for name, m in sorted(METRICS.items()) if m.live and not (m.timed)
+            )
+            raise ValueError(
+                f"rule {self.name}: fast is for rises of {able}, and tells at once: no for_days"
             )
         return self
 
@@ -179,6 +193,13 @@ class Escalation(Section):
     channels: tuple[str, ...]
 
 
+class Watch(Section):
+    """Looking at today's rows every few minutes; see the sensor `watch_today`."""
+
+    enabled: bool = True
+    requests: int = Field(30, ge=2, description="about the most that one look sends to Langfuse")
+
+
 class AlertSettings(Section):
     enabled: bool = True
     built_in: bool = Field(True, description="the rules that work without being written")
@@ -192,6 +213,7 @@ class AlertSettings(Section):
     reminder_days: int = Field(7, ge=1, description="days between reminders of an open incident")
     no_data_days: int = Field(3, ge=1, description="an open incident without data ends after these")
     escalation: Escalation | None = None
+    watch: Watch = Watch()
     heartbeat_hours: int = Field(30, ge=1, description="a night later than this is an incident")
 
     @model_validator(mode="after")

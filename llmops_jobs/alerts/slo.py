@@ -20,7 +20,7 @@ import numpy as np
 from llmops_jobs.alerts.findings import Finding
 from llmops_jobs.alerts.marts import Marts
 from llmops_jobs.alerts.metrics import METRICS
-from llmops_jobs.alerts.rules import _days, _where, show
+from llmops_jobs.alerts.rules import days_of, show, where_in_words
 from llmops_jobs.alerts.series import CONFIDENCE
 from llmops_jobs.alerts.settings import Severity, Slo
 
@@ -60,8 +60,8 @@ class Burn:
 
 
 def burning(
-    bad: Sequence[float],
-    total: Sequence[float],
+    bad: Sequence[float] | np.ndarray,
+    total: Sequence[float] | np.ndarray,
     *,
     width: int,
     objective: float,
@@ -111,7 +111,7 @@ def _slice(
     marts: Marts, slo: Slo, labels: dict[str, str], part: pd.DataFrame
 ) -> Iterator[tuple[date, Finding]]:
     counts = {day: (b, n) for day, b, n in zip(part["day"], part["bad"], part["n"], strict=True)}
-    for day in _days(marts):
+    for day in days_of(marts):
         if day not in counts:
             continue
         window = [counts.get(day - timedelta(days=ago), (0.0, 0.0)) for ago in range(PERIOD_DAYS)]
@@ -130,7 +130,8 @@ def _slice(
                 # The short window alone resolves: what burns no longer is over.
                 holding=bool(share > (1 - slo.objective)),
                 severity=burn.window.severity if burn else "warning",
-                summary=f"{_where(labels)}: objective {objective} for {METRICS[slo.metric].says}"
+                summary=f"{where_in_words(labels)}: objective {objective} for "
+                f"{METRICS[slo.metric].says}"
                 + (f" burns {burn.rate:.1f} times as fast as its budget" if burn else "")
                 + f"; {good}, {spent:.0%} of the budget spent",
                 topic=METRICS[slo.metric].topic,

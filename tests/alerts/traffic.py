@@ -13,7 +13,9 @@ from llmops_jobs.store import Database
 from tests.facts import PROJECT
 
 
-def usage(database: Database, day: date, cells: Sequence[dict[str, object]]) -> None:
+def usage(
+    database: Database, day: date, cells: Sequence[dict[str, object]], project: str = PROJECT
+) -> None:
     """Each cell: dimensions and counts; 1,000 calls of 1,000 tokens and a cent when silent."""
     rows = []
     for cell in cells:
@@ -25,4 +27,4 @@ def usage(database: Database, day: date, cells: Sequence[dict[str, object]]) -> 
             | {"cost_usd": Decimal(n) / 100}
             | cell
         )
-    database.replace_day("usage_daily", PROJECT, day, pd.DataFrame(rows))
+    database.replace_day("usage_daily", project, day, pd.DataFrame(rows))
