@@ -53,6 +53,7 @@ def report(context: dg.AssetExecutionContext, deployment: DeploymentResource) ->
         min(days),
         max(days),
         alerts=home.settings.alerts,
+        lake=home.lake if home.settings.report.include_text else None,
     ):
         if done.report.period.kind == "day":
             made += 1

@@ -125,7 +125,7 @@ def nights(folder: Path) -> None:
 def _floor(path: Path) -> tuple[float, int]:
     """Seconds to fetch every row of the larger marts with sqlite3, and how many there are."""
     connection = sqlite3.connect(path)
-    tables = ("usage_daily", "latency_histogram", "error_daily", "quality_window", "spend_forecast")
+    tables = ("usage_daily", "latency_scope", "error_daily", "quality_window", "spend_forecast")
     started = time.perf_counter()
     rows = sum(len(connection.execute(f"SELECT * FROM {table}").fetchall()) for table in tables)
     seconds = time.perf_counter() - started

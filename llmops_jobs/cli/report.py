@@ -64,6 +64,7 @@ def command(
         periods=[period],
         formats=chosen,
         alerts=home.settings.alerts,
+        lake=home.lake if home.settings.report.include_text else None,
     ):
         for ending in chosen:
             click.echo(site.address(f"{done.path.removesuffix('.html')}.{ending}"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmops_jobs import __version__
 from llmops_jobs.alerts.settings import AlertSettings
@@ -17,6 +17,7 @@ from llmops_jobs.report.sections import (
     cost,
     drift,
     errors,
+    examples,
     feedback,
     incidents,
     lasting,
@@ -36,6 +37,9 @@ from llmops_jobs.report.settings import ReportSettings
 from llmops_jobs.report.words import clean
 from llmops_jobs.store import Database
 
+if TYPE_CHECKING:
+    from llmops_jobs.lake import Lake
+
 ALL_PROJECTS = "all"
 
 
@@ -54,18 +58,20 @@ def build(
     marts: Marts | None = None,
     as_of: date | None = None,
     alerts: AlertSettings | None = None,
+    lake: Lake | None = None,
 ) -> ReportModel:
     """The report of the calendar period (`day`, `week`, `month`) that holds `day`.
 
     `project` is a project's id, or `all`. Nothing later than the period's end (or `as_of`) is
     read, so the same marts give the same report whenever it is built. `marts` is shared between
-    the reports of one run.
+    the reports of one run. `alerts` has the rules and objectives; `lake` is asked for text, where
+    the settings allow it.
     """
     calendar = period_of(period, day, as_of)
     ids = known_projects(database) if project == ALL_PROJECTS else [project]
     marts = marts or marts_for(database, ids, calendar.first, calendar.last, period)
     named = _project(marts, project)
-    edition = Edition(marts, settings, named, calendar, alerts or AlertSettings())
+    edition = Edition(marts, settings, named, calendar, alerts or AlertSettings(), lake)
     books = prices.books(edition)
     return ReportModel(
         title=settings.title,
@@ -106,10 +112,11 @@ def _sections(edition: Edition, price_books: list[str]) -> list[Section]:
         lasting.section(edition),
         feedback.section(edition),
         drift.section(edition),
+        incidents.section(edition),
+        examples.section(edition),
         speed.section(edition),
         errors.section(edition),
         waste.section(edition),
-        incidents.section(edition),
         completeness.section(edition),
         prices.section(edition),
         scorecard.section(edition),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from llmops_jobs.report.links import Links, of_call
 from llmops_jobs.report.marts import Marts
 from llmops_jobs.report.model import Change, Period, Project, Prose, Unit, figure
 from llmops_jobs.report.settings import ReportSettings
+
+if TYPE_CHECKING:
+    from llmops_jobs.lake import Lake
 
 # How far back charts, comparisons and their references can reach for each period.
 LOOKBACK_DAYS = {"day": 62, "week": 62, "month": 130}
@@ -67,6 +71,7 @@ class Edition:
     project: Project
     period: Period
     alerts: AlertSettings
+    lake: Lake | None = None  # for text, where the settings allow it
 
     @property
     def first(self) -> date:

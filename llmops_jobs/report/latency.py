@@ -2,44 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import date
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import orjson
 
 from llmops_jobs.signals.histogram import middle
 
 
 class Histograms:
-    """One metric's histograms by day and value of a split.
+    """One metric's histograms by day, of the total and of each value of a dimension.
 
     A quantile over a window merges the buckets first (percentiles are never averaged) and
     interpolates between ranks as the daily mart does.
     """
 
-    def __init__(self, rows: Sequence[Sequence[Any]]) -> None:
-        """`rows`: (day or its text, value of the split, bucket, n, gamma), in the order of days."""
-        self._middle = np.empty(0)
+    def __init__(self, rows: Iterable[Any]) -> None:
+        """`rows`: `day`, `scope` (`total` or `dimension=value`), `gamma`, and `counts`, a JSON
+        object of bucket and number; in the order of days."""
         # Windows are asked for again by the reports of other days.
         self.quantiles = lru_cache(maxsize=None)(self._quantiles)
-        self._parts: dict[str | None, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
-        if not rows:
-            return
-        day, value, bucket, count, gamma = zip(*rows, strict=True)
-        # Buckets of different bases never meet in one: a bucket is its base and its number.
-        seconds = middle(np.array(bucket), np.array(gamma, dtype=float))
-        self._middle, code = np.unique(seconds, return_inverse=True)
-        ordinals = {one: date.fromisoformat(str(one)).toordinal() for one in set(day)}
-        days = np.fromiter(map(ordinals.__getitem__, day), "int64", len(day))
-        n = np.array(count, dtype="int64")
-        self._parts[None] = (days, code, n)
-        keys = {key: number for number, key in enumerate(sorted(set(value)))}
-        place = np.fromiter(map(keys.__getitem__, value), "int64", len(value))
-        for key, number in keys.items():
-            picked = np.flatnonzero(place == number)
-            self._parts[str(key)] = (days[picked], code[picked], n[picked])
+        days: dict[str | None, list[np.ndarray]] = {}
+        seconds: dict[str | None, list[np.ndarray]] = {}
+        counts: dict[str | None, list[np.ndarray]] = {}
+        for row in rows:
+            value = None if row.scope == "total" else str(row.scope).partition("=")[2]
+            held = orjson.loads(row.counts)
+            buckets = np.fromiter(map(int, held), "int64", len(held))
+            # Buckets of different bases never meet in one: a bucket is what stands for it.
+            seconds.setdefault(value, []).append(middle(buckets, row.gamma))
+            counts.setdefault(value, []).append(np.fromiter(held.values(), "int64", len(held)))
+            days.setdefault(value, []).append(np.full(len(held), row.day.toordinal()))
+        parts = [part for each in seconds.values() for part in each]
+        self._middle = np.unique(np.concatenate(parts)) if parts else np.empty(0)
+        self._parts: dict[str | None, tuple[np.ndarray, np.ndarray, np.ndarray]] = {
+            value: (
+                np.concatenate(days[value]),
+                np.searchsorted(self._middle, np.concatenate(seconds[value])),
+                np.concatenate(counts[value]),
+            )
+            for value in days
+        }
+
+    @property
+    def known(self) -> bool:
+        """Whether anything was measured."""
+        return bool(self._parts)
 
     def values(self) -> list[str]:
         return [key for key in self._parts if key is not None]

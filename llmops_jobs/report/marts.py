@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from llmops_jobs.alerts.settings import Slo
+from llmops_jobs.alerts.settings import Rule, Slo
 from llmops_jobs.report.daily import NANO, Daily
 from llmops_jobs.report.latency import Histograms
 from llmops_jobs.report.rates import Votes, Windows
@@ -34,6 +34,8 @@ MEASURES = (
     "cache_read_tokens",
     "cache_write_tokens",
 )
+# What alerts' series hold beside the labels of their slices.
+_OF_A_DAY = ("day", "value", "n", "low", "high", "bad", "top", "bottom")
 Row = Any  # a named tuple of a source's columns
 
 
@@ -47,7 +49,7 @@ class Marts:
         self.projects = tuple(projects)
         self.first, self.last = first, last
         self._kept: dict[str, tuple[list[Row], list[date]]] = {}
-        self._counts: dict[str, list[tuple[dict[str, str], dict[date, tuple[float, float]]]]] = {}
+        self._measured: dict[str, dict[frozenset[tuple[str, str]], dict[date, Row]]] = {}
         self.daily = lru_cache(maxsize=None)(self._daily)
         self.quality = lru_cache(maxsize=None)(self._quality)
         self.histogram = lru_cache(maxsize=None)(self._histogram)
@@ -157,27 +159,25 @@ class Marts:
         """A failing score of each scorer: the least value of the newest of the days."""
         return {row.scorer: row for row in self.rows("failures", first, last)}
 
-    def counts(self, slo: Slo) -> list[tuple[dict[str, str], dict[date, tuple[float, float]]]]:
-        """(labels, day -> (bad, all) events) of every slice of an objective; one project's."""
-        if slo.name not in self._counts:
+    def measured(self, told: Rule | Slo) -> dict[frozenset[tuple[str, str]], dict[date, Row]]:
+        """What a rule or an objective watches: slice (its labels) -> day -> row with `value`, `n`
+        and, where good and bad are counted, `bad`. One project's."""
+        if told.name not in self._measured:
+            from llmops_jobs.alerts.marts import LOOK_BACK
             from llmops_jobs.alerts.marts import Marts as Alerts
             from llmops_jobs.alerts.metrics import METRICS
 
-            # The alerts' marts reach eight weeks back from their first day.
-            first = min(self.first + timedelta(days=56), self.last)
+            first = min(self.first + timedelta(days=LOOK_BACK), self.last)
             alerts = Alerts(self.database, self.projects[0], first, self.last)
-            frame = METRICS[slo.metric].series(alerts, slo.by, slo.where, slo.within)
-            known = ("day", "value", "n", "low", "high", "bad", "top", "bottom")
-            names = [str(column) for column in frame.columns if column not in known]
-            slices: dict[tuple[str, ...], dict[date, tuple[float, float]]] = {}
-            for row in frame.to_dict("records"):
-                days = slices.setdefault(tuple(str(row[name]) for name in names), {})
-                days[row["day"]] = (float(row["bad"]), float(row["n"]))
-            self._counts[slo.name] = [
-                ({**slo.where, **dict(zip(names, key, strict=True))}, days)
-                for key, days in sorted(slices.items())
-            ]
-        return self._counts[slo.name]
+            within = told.within if isinstance(told, Slo) else None
+            frame = METRICS[told.metric].series(alerts, told.by, told.where, within)
+            names = [name for name in frame.columns if name not in _OF_A_DAY]
+            slices: dict[frozenset[tuple[str, str]], dict[date, Row]] = {}
+            for row in frame.itertuples(index=False):
+                labels = {**told.where, **{name: str(getattr(row, name)) for name in names}}
+                slices.setdefault(frozenset(labels.items()), {})[row.day] = row
+            self._measured[told.name] = slices
+        return self._measured[told.name]
 
     def _quality(self, days: int) -> Windows:
         rows = self.rows("quality_window", self.first, self.last)
@@ -188,23 +188,19 @@ class Marts:
         span = self.first, self.last
         return Votes(self.rows("votes", *span), self.rows("traces", *span))
 
-    def _histogram(self, level: str, metric: str) -> Histograms:
-        """Mergeable latency histograms by day: of traces by feature, of model calls by model."""
-        target = TABLES["latency_histogram"]
-        split = target.c.feature if level == "trace" else target.c.model
-        # The largest mart: its days stay as the driver gives them, which saves a third.
-        keys = [sa.type_coerce(target.c.day, sa.String), split, target.c.bucket]
+    def _histogram(self, level: str, metric: str, dimension: str) -> Histograms:
+        """Mergeable latency histograms by day: of everything and of each value of a dimension."""
+        target = TABLES["latency_scope"]
+        by_value = target.c.scope.startswith(f"{dimension}=", autoescape=True)
         query = (
-            sa.select(*keys, whole(target.c.n), sa.func.max(target.c.gamma))
+            sa.select(target.c.day, target.c.scope, target.c.gamma, target.c.counts)
             .where(
                 target.c.project_id.in_(self.projects),
                 target.c.day.between(self.first, self.last),
                 target.c.level == level,
                 target.c.metric == metric,
-                target.c.is_evaluation.is_(False),
+                sa.or_(target.c.scope == "total", by_value),
             )
-            .group_by(*keys)
-            .order_by(*keys)
+            .order_by(target.c.day, target.c.scope)
         )
-        with self.database.engine.connect() as connection:
-            return Histograms(connection.execute(query).fetchall())
+        return Histograms(self._fetch(query))

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import sqlalchemy as sa
@@ -29,6 +30,9 @@ from llmops_jobs.report.site import (
 from llmops_jobs.store import Database
 from llmops_jobs.store.tables import TABLES
 
+if TYPE_CHECKING:
+    from llmops_jobs.lake import Lake
+
 PERIODS = ("day", "week", "month")
 
 
@@ -51,6 +55,7 @@ def publish(
     periods: Sequence[str] = PERIODS,
     formats: Sequence[str] = FORMATS,
     alerts: AlertSettings | None = None,
+    lake: Lake | None = None,
 ) -> Iterator[Published]:
     """Writes the reports of the days [first, last] and of the weeks and months they touch.
 
@@ -69,7 +74,15 @@ def publish(
         for period, day in touched(first, last, periods):
             as_of = min(day, end)
             report = build(
-                database, settings, project, period, day, marts=marts, as_of=as_of, alerts=alerts
+                database,
+                settings,
+                project,
+                period,
+                day,
+                marts=marts,
+                as_of=as_of,
+                alerts=alerts,
+                lake=lake,
             )
             json = to_json(report)
             changed = write(site, report, json, formats)

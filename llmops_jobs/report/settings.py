@@ -9,7 +9,10 @@ from llmops_jobs.settings import Section
 
 class ReportSettings(Section):
     title: str = "LLM quality & cost"
-    include_text: bool = Field(False, description="error messages, masked, beside their class")
+    include_text: bool = Field(
+        False,
+        description="snippets of failing answers and of error messages, personal data masked",
+    )
     rows: int = Field(8, ge=1, le=200, description="rows of a breakdown before the rest is summed")
     history_days: int = Field(30, ge=7, le=120, description="days that charts look back")
     keep_days: int = Field(

@@ -18,6 +18,7 @@ from llmops_jobs.signals.histogram import bucket, gamma
 from llmops_jobs.signals.sketch import from_rows
 from llmops_jobs.store import Database
 from llmops_jobs.store.tables import TABLES
+from tests.report.detail_marts import details, scopes
 
 PROJECT = "acme-prod"
 LAST = date(2026, 3, 22)
@@ -44,10 +45,13 @@ def fill(
     """Fills the tables (all, or those named `only`) for the `days` up to `last`."""
     rng = np.random.default_rng(seed)
     span = [last - timedelta(days=back) for back in range(days - 1, -1, -1)]
+    usage = _usage(rng, span, features, models, tenants)
+    latency = _latency(rng, span, features, models)
     tables = {
         "project": _project(project),
-        "usage_daily": _usage(rng, span, features, models, tenants),
-        "latency_sketch": from_rows(_latency(rng, span, features, models)),
+        "usage_daily": usage,
+        "latency_sketch": from_rows(latency),
+        "latency_scope": scopes(latency),
         "latency_daily": _percentiles(span, features),
         "error_daily": _errors(rng, span, features),
         "error_family": _families(span),
@@ -73,6 +77,7 @@ def fill(
         "incident": _incidents(),
         "notification": _notifications(),
         "drift": _drift(),
+        **details(span, features),
     }
     for name, rows in tables.items():
         if (only is None or name in only) and len(rows):
@@ -535,10 +540,14 @@ def _incidents() -> list[dict[str, Any]]:
     ]
 
 
+_TOLD = datetime(2026, 3, 19, 1, 45, tzinfo=UTC)
+
+
 def _notifications() -> list[dict[str, Any]]:
     return [
         {"event_key": f"{fingerprint}:1:open", "channel": channel, "fingerprint": fingerprint}
         | {"episode": 1, "kind": "open", "payload": "{}", "status": status, "attempts": 1}
+        | {"created_at": _TOLD, "sent_at": _TOLD if status == "sent" else None}
         for fingerprint, channel, status in (
             ("a1b2c3d4e5f6", "slack", "sent"),
             ("a1b2c3d4e5f6", "pager", "dead"),

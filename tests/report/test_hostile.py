@@ -31,6 +31,16 @@ def spoil(database: Database) -> None:
         "version_comparison": ("caveat",),
         "rollback": ("reason", "prompt_name"),
         "quarantine": ("reason", "excerpt"),
+        "topic": ("name",),
+        "topic_share": ("topic_id",),
+        "cost_audit": ("cause",),
+        "bill_audit": ("bill",),
+        "cost_issue_daily": ("issue",),
+        "top_spender": ("subject",),
+        "feedback_label_daily": ("label",),
+        "judge_canary": ("rubric",),
+        "quality_model": ("status",),
+        "rate_limit_hourly": ("provider",),
         "project": ("name", "base_url"),
     }
     with database.engine.begin() as connection:
@@ -60,7 +70,13 @@ def spoiled(tmp_path_factory: pytest.TempPathFactory) -> ReportModel:
 def test_no_name_becomes_markup_in_the_page(spoiled: ReportModel) -> None:
     page = html.render(spoiled)
     clean_page = html.render(spoiled.model_copy(update={"sections": [], "tiles": []}))
-    for tag in ("script", "iframe", "img", "form", "base", "style", "link", "object", "details"):
+    folded = sum(
+        block.kind == "table" and block.folded
+        for section in spoiled.sections
+        for block in section.blocks
+    )
+    assert page.lower().count("<details") == folded
+    for tag in ("script", "iframe", "img", "form", "base", "style", "link", "object"):
         allowed = clean_page.count(f"<{tag}")
         assert page.lower().count(f"<{tag}") <= max(allowed, 1 if tag in ("style", "link") else 0)
     assert not re.search(r"<[^>]*\son\w+\s*=", re.sub(r'"[^"]*"', '""', page))

@@ -110,7 +110,7 @@ def test_empty_marts_give_a_report_that_says_so_in_every_section(database: Datab
 
 @pytest.mark.parametrize(
     "absent",
-    ["spend_forecast", "quality_daily", "latency_sketch", "error_daily", "reconciliation"],
+    ["spend_forecast", "quality_daily", "latency_scope", "error_daily", "reconciliation"],
 )
 def test_a_mart_that_is_empty_leaves_the_rest_of_the_report_whole(
     database: Database, absent: str

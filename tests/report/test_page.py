@@ -158,7 +158,7 @@ def test_nothing_out_of_a_trace_is_executed(browser: Any, tmp_path: Path) -> Non
             {"features": [f"{'long-feature-name-' * 3}{n}" for n in range(6)], "days": 9},
         ),
         ("scripts", {"features": SCRIPTS, "models": SCRIPTS, "tenants": SCRIPTS[:2], "days": 9}),
-        ("no-forecast", {"only": ("project", "usage_daily", "latency_sketch")}),
+        ("no-forecast", {"only": ("project", "usage_daily", "latency_scope")}),
     ],
 )
 def test_unusual_data_gives_a_sensible_page(

@@ -7,7 +7,7 @@ from datetime import date
 
 from markupsafe import Markup, escape
 
-from llmops_jobs.report.faces.svg import SPAN, decades, runs, text, tick_text, ticks
+from llmops_jobs.report.faces.svg import decades, path, runs, text, tick_text, ticks
 from llmops_jobs.report.model import LineChart, Multiples, Number, Waterfall
 from llmops_jobs.report.words import write
 
@@ -59,9 +59,9 @@ class _Axes:
             share = (self.high - value) / (self.high - self.low)
         return self.roof + usable * share
 
-    def inner(self, place: float, value: float) -> str:
-        """In the stretched picture, whose box is the whole chart."""
-        return f"{self.x(place) / 100 * SPAN:.0f},{self.y(value) / self.height * SPAN:.0f}"
+    def inner(self, place: float, value: float) -> tuple[float, float]:
+        """In the stretched picture: half days across, half pixels down."""
+        return 2 * place + 1, 2 * self.y(value)
 
 
 def _values(chart: LineChart) -> list[Number]:
@@ -81,7 +81,7 @@ def line(chart: LineChart, height: int = 230) -> Markup:
     for limit in chart.limits:
         if limit.value is not None:
             y = axes.y(float(limit.value))
-            parts.append(f'<line class="limit" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>')
+            parts.append(f'<line class="limit" x1="0" x2="100%" y1="{y:.0f}" y2="{y:.0f}"/>')
             parts.append(text("52", y - 5, limit.text, "strong bad"))
     parts += _marks(chart, axes)
     parts += _last(chart, axes)
@@ -90,7 +90,7 @@ def line(chart: LineChart, height: int = 230) -> Markup:
     return Markup("".join([*parts, "</svg>"]))
 
 
-def multiple(chart: LineChart, scale: tuple[float, float], height: int = 150) -> Markup:
+def multiple(chart: LineChart, scale: tuple[float, float], height: int = 128) -> Markup:
     """One of several small charts on one scale: see `scale_of`."""
     axes = _Axes(chart, height, *scale)
     lines, labels = _grid(chart, axes, 2)
@@ -135,7 +135,7 @@ def _grid(chart: LineChart, axes: _Axes, wanted: int = 4) -> tuple[list[str], li
         if y < 12:
             continue
         css = "axis" if value == 0 and not axes.log else "grid"
-        lines.append(f'<line class="{css}" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>')
+        lines.append(f'<line class="{css}" x1="0" x2="100%" y1="{y:.0f}" y2="{y:.0f}"/>')
         if value != 0:
             labels.append(text("0", y - 4, tick_text(value, chart.unit, step), "tick"))
     return lines, labels
@@ -146,16 +146,16 @@ def _forecast(chart: LineChart, axes: _Axes) -> list[str]:
         return []
     start = axes.x(chart.days.index(chart.forecast_from) - 0.5)
     return [
-        f'<rect class="ahead" x="{start:.2f}%" y="0" width="{100 - start:.2f}%" '
+        f'<rect class="ahead" x="{start:.1f}%" y="0" width="{100 - start:.1f}%" '
         f'height="{axes.height - _BOTTOM:.0f}"/>',
-        text(f"{start + 0.8:.2f}%", 11, "forecast →", "tick"),
+        text(f"{start + 0.8:.1f}%", 11, "forecast →", "tick"),
     ]
 
 
 def _curves(chart: LineChart, axes: _Axes) -> list[str]:
     parts = [
-        f'<svg x="0" y="0" width="100%" height="{axes.height}" '
-        f'viewBox="0 0 {SPAN} {SPAN}" preserveAspectRatio="none">'
+        f'<svg width="100%" height="{axes.height}" '
+        f'viewBox="0 0 {2 * max(axes.days, 1)} {2 * axes.height}" preserveAspectRatio="none">'
     ]
     for place, band in enumerate(chart.bands):
         pairs: list[Number] = [
@@ -164,16 +164,15 @@ def _curves(chart: LineChart, axes: _Axes) -> list[str]:
         ]
         for start, stretch in runs(pairs):
             span = range(start, start + len(stretch))
-            over = " ".join(axes.inner(n, float(band.high[n] or 0)) for n in span)
-            under = " ".join(axes.inner(n, float(band.low[n] or 0)) for n in reversed(span))
-            parts.append(f'<polygon class="band b{min(place, 1)}" points="{over} {under}"/>')
+            points = [axes.inner(n, float(band.high[n] or 0)) for n in span]
+            points += [axes.inner(n, float(band.low[n] or 0)) for n in reversed(span)]
+            parts.append(f'<path class="band b{min(place, 1)}" d="{path(points)}z"/>')
     for series in chart.series:
         for start, stretch in runs(series.values):
             points = [axes.inner(start + n, value) for n, value in enumerate(stretch)]
             if len(points) == 1:  # a lone day is still seen
-                points.append(axes.inner(start + 0.25, stretch[0]))
-            joined = " ".join(points)
-            parts.append(f'<polyline class="line l-{series.style}" points="{joined}"/>')
+                points.append(axes.inner(start + 0.5, stretch[0]))
+            parts.append(f'<path class="line l-{series.style}" d="{path(points)}"/>')
     return [*parts, "</svg>"]
 
 
@@ -186,15 +185,15 @@ def _marks(chart: LineChart, axes: _Axes) -> list[str]:
         anchor = "start" if place < 15 else "end" if place > 60 else "mid"
         if mark.value is None:
             parts.append(
-                f'<line class="event" x1="{place:.2f}%" x2="{place:.2f}%" y1="14" '
+                f'<line class="event" x1="{place:.1f}%" x2="{place:.1f}%" y1="14" '
                 f'y2="{axes.height - _BOTTOM:.0f}"/>'
             )
             y = 11.0
         else:
             y = axes.y(float(mark.value))
-            parts.append(f'<circle class="mark" cx="{place:.2f}%" cy="{y:.1f}" r="4"/>')
+            parts.append(f'<circle class="mark" cx="{place:.1f}%" cy="{y:.1f}" r="4"/>')
             y -= 8
-        parts.append(text(f"{place:.2f}%", max(y, 10), mark.text, f"{anchor} strong bad"))
+        parts.append(text(f"{place:.1f}%", max(y, 10), mark.text, f"{anchor} strong bad"))
     return parts
 
 
@@ -207,11 +206,11 @@ def _last(chart: LineChart, axes: _Axes) -> list[str]:
     place, value = known[-1], float(series.values[known[-1]] or 0)
     x, y = axes.x(place), axes.y(value)
     if any(mark.x == chart.days[place] for mark in chart.marks):
-        return [f'<circle class="dot" cx="{x:.2f}%" cy="{y:.1f}" r="3"/>']
+        return [f'<circle class="dot" cx="{x:.1f}%" cy="{y:.1f}" r="3"/>']
     return [
-        f'<circle class="dot" cx="{x:.2f}%" cy="{y:.1f}" r="3"/>',
+        f'<circle class="dot" cx="{x:.1f}%" cy="{y:.1f}" r="3"/>',
         text(
-            f"{x:.2f}%",
+            f"{x:.1f}%",
             max(y - 9, 10),
             write(value, chart.unit),
             "end strong" if x > 12 else "strong",
@@ -227,28 +226,27 @@ def _days(chart: LineChart, axes: _Axes, wanted: int) -> list[str]:
     parts = []
     for place in places:
         anchor = "" if place == 0 else "end" if place == count - 1 else "mid"
-        x = "0" if place == 0 else "100%" if place == count - 1 else f"{axes.x(place):.2f}%"
+        x = "0" if place == 0 else "100%" if place == count - 1 else f"{axes.x(place):.1f}%"
         parts.append(text(x, axes.height - 5, short(chart.days[place]), f"tick {anchor}"))
     return parts
 
 
 def _hover(chart: LineChart, axes: _Axes) -> list[str]:
     """What a day holds, shown where the pointer rests."""
-    parts = []
-    width = 100 / max(axes.days, 1)
+    parts = [
+        f'<svg class="hover" width="100%" height="{axes.height}" '
+        f'viewBox="0 0 {max(axes.days, 1)} 1" preserveAspectRatio="none">'
+    ]
     for place, day in enumerate(chart.days):
         told = [
-            f"{series.name}: {write(series.values[place], chart.unit)}"
+            f"{series.name} {write(series.values[place], chart.unit)}"
             for series in chart.series
             if series.values[place] is not None
         ]
         if told:
-            content = escape(f"{short(day)} · {' · '.join(told)}")
-            parts.append(
-                f'<rect class="hover" x="{place * width:.1f}%" width="{width:.1f}%">'
-                f"<title>{content}</title></rect>"
-            )
-    return parts
+            content = escape(f"{short(day)}: {', '.join(told)}")
+            parts.append(f'<rect x="{place}"><title>{content}</title></rect>')
+    return [*parts, "</svg>"]
 
 
 def short(day: date) -> str:
@@ -286,7 +284,7 @@ def waterfall(chart: Waterfall) -> Markup:
         width = max(x(high) - x(low), 0.4)
         parts.append(text("0", y + 13, step.name, "strong" if step.total else ""))
         parts.append(
-            f'<rect class="step {css}" x="{x(low):.2f}%" y="{y}" width="{width:.2f}%" '
+            f'<rect class="step {css}" x="{x(low):.1f}%" y="{y}" width="{width:.1f}%" '
             f'height="{row - 7}" rx="2"/>'
         )
         if step.total and base:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from llmops_jobs.report.faces.html import GLYPHS, environment
+from llmops_jobs.report.faces.html import environment
+from llmops_jobs.report.faces.inline import GLYPHS
 from llmops_jobs.report.faces.markdown import plain
 from llmops_jobs.report.model import Finding, Prose, ReportModel, Tile
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -13,13 +14,13 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from llmops_jobs.report.faces import charts, svg
+from llmops_jobs.report.faces import charts, inline, svg
 from llmops_jobs.report.faces.charts import short
+from llmops_jobs.report.faces.inline import GLYPHS
 from llmops_jobs.report.model import ReportModel, Section, cell, tidy
 from llmops_jobs.report.words import clean
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
-GLYPHS = {"act": "✕", "watch": "!", "ok": "✓", "none": "–"}
 WORDS = {"act": "Act", "watch": "Watch", "ok": "Fine", "none": "Note"}
 
 
@@ -33,17 +34,28 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(
-        svg=svg, charts=charts, glyphs=GLYPHS, words=WORDS, short=short, href=_href, style=style()
+        svg=svg,
+        charts=charts,
+        glyphs=GLYPHS,
+        words=WORDS,
+        short=short,
+        href=inline.safe,
+        link=lambda address, text: Markup(inline.link(address, text)),
+        say=inline.say,
+        badge=inline.badge,
+        rows_of_table=inline.table,
+        style=style(),
     )
     return made
 
 
 @cache
 def style() -> Markup:
-    """The style sheet, without comments and indentation."""
-    lines = (_TEMPLATES / "style.css").read_text(encoding="utf-8").splitlines()
-    kept = (line.strip() for line in lines if not line.strip().startswith("/*"))
-    return Markup("".join(line for line in kept if line))
+    """The style sheet, without comments and white space."""
+    text = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
+    text = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    text = re.sub(r"\s+", " ", text)
+    return Markup(re.sub(r" ?([{};,]) ?|(:) ", r"\1\2", text).strip())
 
 
 def policy(*scripts: str) -> str:
@@ -56,13 +68,6 @@ def policy(*scripts: str) -> str:
 
 def _hash(content: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-
-
-def _href(address: str | None) -> str | None:
-    """Only ways that cannot run anything."""
-    if address is None or not address.startswith(("https://", "http://", "#")):
-        return None
-    return address
 
 
 @cache
@@ -131,7 +136,9 @@ def _height(section: Section) -> float:
     """About how many pixels tall a section is."""
     total = 90.0
     for block in section.blocks:
-        if block.kind == "table":
+        if block.kind == "table" and block.folded:
+            total += 28
+        elif block.kind == "table":
             total += 60 + 46 * len(block.rows)
         elif block.kind == "waterfall":
             total += 30 + 25 * len(block.steps)
@@ -147,6 +154,7 @@ def render(report: ReportModel, *, root: str = "../../", files: str = "") -> str
     context: dict[str, Any] = {
         "r": report,
         "rows": rows_of(report.sections),
+        "places": {section.id: place for place, section in enumerate(report.sections)},
         "policy": policy(),
         "root": root,
         "files": files or report.period.last.isoformat(),

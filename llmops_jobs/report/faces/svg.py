@@ -15,9 +15,6 @@ from markupsafe import Markup, escape
 from llmops_jobs.report.model import Number, Unit
 from llmops_jobs.report.words import write
 
-# The inner picture's width and height in its own units.
-SPAN = 1000
-
 
 def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
     """Round numbers over [low, high], about `wanted` of them."""
@@ -69,6 +66,19 @@ def runs(values: Sequence[Number]) -> Iterator[tuple[int, list[float]]]:
         yield start, stretch
 
 
+def path(points: Sequence[tuple[float, float]]) -> str:
+    """A line through the points: whole numbers, each as its distance from the one before."""
+    x, y = (round(number) for number in points[0])
+    parts = [f"M{x} {y}"]
+    for place, point in enumerate(points[1:]):
+        next_x, next_y = (round(number) for number in point)
+        dx, dy = next_x - x, next_y - y
+        # A minus sign separates by itself; a letter is needed only once.
+        parts.append(f"{'l' if place == 0 else ' '}{dx}{dy if dy < 0 else f' {dy}'}")
+        x, y = next_x, next_y
+    return "".join(parts)
+
+
 def spark(values: Sequence[Number], status: str = "none", *, area: bool = True) -> Markup:
     """A sparkline with its last value marked; nothing when there are fewer than two values.
 
@@ -81,51 +91,52 @@ def spark(values: Sequence[Number], status: str = "none", *, area: bool = True) 
     # A quiet series stays flat: noise is not blown up to the full height.
     reach = max(high - low, 0.06 * abs(high), 1e-12)
     middle = (high + low) / 2
+    step, tall = 4, 40
+    last = len(values) - 1
 
-    def x(place: int) -> str:
-        return f"{2 + 92 * place / (len(values) - 1):.0f}"
+    def at(place: int, value: float) -> tuple[float, float]:
+        return 6 + step * place, tall / 2 - 28 * (value - middle) / reach
 
-    def y(value: float) -> str:
-        return f"{14 - 20 * (value - middle) / reach:.1f}"
-
-    parts = [f'<svg class="spark s-{status}" viewBox="0 0 100 28" aria-hidden="true">']
+    css = f"spark s-{status}" if status != "none" else "spark"
+    parts = [f'<svg class="{css}" viewBox="0 0 {12 + step * last} {tall}" aria-hidden="true">']
     for start, stretch in runs(values):
-        line = " ".join(f"{x(start + n)},{y(value)}" for n, value in enumerate(stretch))
+        points = [at(start + n, value) for n, value in enumerate(stretch)]
         end = start + len(stretch) - 1
         if len(stretch) > 1:
+            line = path(points)
             if area:
-                parts.append(f'<path class="area" d="M{x(start)},28L{line}L{x(end)},28Z"/>')
-            parts.append(f'<polyline points="{line}"/>')
-        if end == len(values) - 1:
-            parts.append(f'<circle cx="{x(end)}" cy="{y(stretch[-1])}" r="2.4"/>')
+                parts.append(f'<path class="area" d="{line}V{tall}H{points[0][0]}z"/>')
+            parts.append(f'<path d="{line}"/>')
+        if end == last:
+            parts.append(f'<path class="end" d="{path(points[-1:])}h0"/>')
     parts.append("</svg>")
     return Markup("".join(parts))
 
 
-def bar(share: float) -> Markup:
-    width = max(min(share, 1.0), 0.0) * 60
-    return Markup(
-        '<svg class="bar" viewBox="0 0 60 6" aria-hidden="true">'
-        '<rect class="track" width="60" height="6" rx="3"/>'
-        f'<rect class="fill" width="{width:.1f}" height="6" rx="3"/></svg>'
+def bar(share: float) -> str:
+    """A share of a whole, 60 pixels long."""
+    width = round(max(min(share, 1.0), 0.0) * 54)
+    return (
+        '<svg class="bar" viewBox="0 0 60 6" aria-hidden="true"><path d="M3 3h54"/>'
+        f'<path d="M3 3h{width}"/></svg>'
     )
 
 
-def interval(value: Number, low: Number, high: Number, scale: Number, status: str) -> Markup:
+def interval(value: Number, low: Number, high: Number, scale: Number, status: str) -> str:
     """A difference with its interval against zero, on -scale to +scale."""
     if value is None or low is None or high is None or not scale:
-        return Markup("")
+        return ""
 
-    def x(number: float) -> float:
-        return 60 + 54 * max(min(number / float(scale), 1.05), -1.05)
+    def x(number: float) -> int:
+        return round(60 + 54 * max(min(number / float(scale), 1.05), -1.05))
 
-    return Markup(
+    return (
         f'<svg class="interval s-{status}" viewBox="0 0 120 18" aria-hidden="true">'
-        '<line class="zero" x1="60" x2="60" y1="1" y2="17"/>'
-        f'<line class="whisker" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="9" y2="9"/>'
-        f'<circle cx="{x(value):.1f}" cy="9" r="3.4"/></svg>'
+        f'<path class="zero" d="M60 1v16"/><path d="M{x(low)} 9H{x(high)}"/>'
+        f'<circle cx="{x(value)}" cy="9" r="3.4"/></svg>'
     )
 
 
 def text(x: str, y: float, content: str, css: str) -> str:
-    return f'<text x="{x}" y="{y:.1f}" class="{css}">{escape(content)}</text>'
+    named = f' class="{css}"' if css else ""
+    return f'<text x="{x}" y="{y:.0f}"{named}>{escape(content)}</text>'

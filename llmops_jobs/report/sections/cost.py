@@ -7,6 +7,7 @@ from typing import Any
 from llmops_jobs.report.daily import NANO, Daily
 from llmops_jobs.report.edition import Edition
 from llmops_jobs.report.links import any_of
+from llmops_jobs.report.masking import masked
 from llmops_jobs.report.model import (
     Block,
     Cell,
@@ -19,7 +20,7 @@ from llmops_jobs.report.model import (
     label,
     numbers,
 )
-from llmops_jobs.report.words import write
+from llmops_jobs.report.words import clean, write
 
 _TITLES = {"feature": "Feature", "model": "Model", "tenant": "Tenant", "project_id": "Project"}
 
@@ -185,7 +186,7 @@ def _spenders(edition: Edition) -> Table | None:
             usd, requests = sums[key]
             rows.append(
                 [
-                    label(key[1], 60, href=_spender(edition, *key)),
+                    label(masked(key[1], 60), 60, href=_spender(edition, *key)),
                     Cell(text=kind),
                     cell(usd, "usd"),
                     cell(usd / whole if whole else None, "ratio"),
@@ -210,4 +211,6 @@ def _spenders(edition: Edition) -> Table | None:
 def _spender(edition: Edition, kind: str, subject: str) -> str | None:
     if kind == "trace":
         return edition.links.trace(subject)
+    if masked(subject, 1_000) != clean(subject, 1_000):
+        return None  # an address would say what the cell does not
     return edition.traces(any_of("userId" if kind == "user" else "sessionId", subject))

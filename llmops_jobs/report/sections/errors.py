@@ -207,6 +207,7 @@ def _limits(edition: Edition) -> list[Block]:
             columns=columns,
             rows=rows,
             traces=edition.calls(any_of("level", "ERROR")),
+            folded=True,
         )
     ]
 

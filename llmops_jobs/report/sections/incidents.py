@@ -30,6 +30,7 @@ from llmops_jobs.report.model import (
     Status,
     Table,
     Text,
+    Unit,
     cell,
     figure,
     label,
@@ -42,6 +43,7 @@ _SEVERITY: Final[dict[str, Status]] = {"critical": "act", "warning": "watch", "i
 _RANK: Final = {"critical": 0, "warning": 1}
 # A warning is a finding for so many days after it opened.
 _KNOWN_DAYS: Final = 7
+_UNITS: Final[dict[str, Unit]] = {"share": "ratio", "usd": "usd", "s": "seconds", "count": "count"}
 _SHOWN: Final = 10
 _NEWS: Final = {
     "unpriced-model": "calls without a price",
@@ -153,12 +155,35 @@ def wording(edition: Edition, one: Known) -> str:
         says = f"{METRICS[written.metric].says} {direction} {'the usual' if usual else 'the bound'}"
     else:
         says = _NEWS.get(one.row.rule, str(one.row.rule).replace("-", " "))
+    labels = {key: value for key, value in one.labels.items() if value and key != "period"}
+    if one.row.rule == "new-error-family":
+        known = {row.family_id: row.template for row in edition.marts.everything("error_family")}
+        labels["family"] = known.get(labels.get("family", ""), "") or "unknown"
     where = [
         f"{key.replace('_', ' ')} {metric_name(value) if key in ('compared', 'metric') else value}"
-        for key, value in sorted(one.labels.items())
-        if value
+        for key, value in sorted(labels.items())
     ]
-    return f"{says}: {', '.join(where)}" if where else says
+    return f"{says} ({', '.join(where)})" if where else says
+
+
+def _measured(edition: Edition, one: Known) -> Prose:
+    """What the rule measured on the last day of the report, or on the last before it cleared."""
+    written = _rule(edition, one.row.rule)
+    if written is None or written.metric not in METRICS or len(edition.marts.projects) > 1:
+        return []
+    by_day = edition.marts.measured(written).get(frozenset(one.labels.items()), {})
+    end = edition.last if one.live else one.row.last_day - timedelta(days=1)
+    known = [day for day in by_day if one.row.first_day <= day <= end]
+    if not known:
+        return []
+    row = by_day[max(known)]
+    return [
+        figure(float(row.value), _UNITS[METRICS[written.metric].unit]),
+        " on ",
+        figure(max(known), "day"),
+        ", n = ",
+        figure(int(row.n), "count"),
+    ]
 
 
 def _calls(edition: Edition, one: Known) -> str | None:
@@ -225,6 +250,8 @@ def _row(edition: Edition, one: Known) -> list[Cell]:
     status: Status = "ok" if not one.live else _SEVERITY.get(one.severity, "watch")
     runbook = str(one.row.runbook or "")
     note: Prose = [name(one.row.rule, 60), " · ", name(one.severity, 12)]
+    if measured := _measured(edition, one):
+        note = [*measured, " · ", *note]
     if runbook.startswith(("https://", "http://")):
         note += [" · ", Link(text="runbook", href=runbook)]
     cleared = one.row.last_day.isoformat() if not one.live else None
@@ -239,24 +266,22 @@ def _row(edition: Edition, one: Known) -> list[Cell]:
 
 
 def _told(edition: Edition, one: Known) -> Cell:
-    """Which channels had accepted a message by the end of the last day, and which gave up."""
-    latest: dict[str, str] = {}
+    """Which channels had accepted every message queued by the end of the last day, and which had
+    not: a channel that gave up stays undelivered."""
+    waiting: dict[str, bool] = {}
     for row in edition.marts.everything("notification"):
         same = row.fingerprint == one.row.fingerprint and row.episode == one.row.episode
-        if not same:
+        if not same or row.created_at is None or row.created_at.date() > edition.last:
             continue
-        if row.sent_at is not None and row.sent_at.date() <= edition.last:
-            latest[row.channel] = "✓"
-        elif row.status == "dead" and _by(row.due_at or row.created_at, edition.last):
-            latest[row.channel] = "failed"
-    if not latest:
+        sent = row.sent_at is not None and row.sent_at.date() <= edition.last
+        waiting[row.channel] = waiting.get(row.channel, False) or not sent
+    if not waiting:
         return Cell(text="–")
-    parts = [f"{clean(channel, 24)} {word}" for channel, word in sorted(latest.items())]
-    return Cell(text=" · ".join(parts), status="act" if "failed" in latest.values() else None)
-
-
-def _by(at: Any, last: date) -> bool:
-    return at is None or at.date() <= last
+    parts = [
+        f"{clean(channel, 24)} {'undelivered' if late else '✓'}"
+        for channel, late in sorted(waiting.items())
+    ]
+    return Cell(text=" · ".join(parts), status="act" if any(waiting.values()) else None)
 
 
 def findings(edition: Edition) -> list[Finding]:
@@ -267,9 +292,12 @@ def findings(edition: Edition) -> list[Finding]:
             continue
         if status == "watch" and one.opened < edition.first - timedelta(days=_KNOWN_DAYS):
             continue  # no news any more; it stays in the list of incidents
-        prose: Prose = [name(wording(edition, one), 240), "."]
+        prose: Prose = [name(wording(edition, one), 240)]
+        if measured := _measured(edition, one):
+            prose += [": ", *measured]
         if one.opened < edition.first:
-            prose = [prose[0], "; open since ", figure(one.opened, "date"), "."]
+            prose += ["; open since ", figure(one.opened, "date")]
+        prose.append(".")
         evidence = [Link(text="evidence", href="#incidents")]
         if calls := _calls(edition, one):
             evidence.append(Link(text="calls", href=calls))

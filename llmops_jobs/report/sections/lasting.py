@@ -1,4 +1,4 @@
-"""Lasting changes: metrics that moved to a new level, joined with what is known to have happened."""
+"""Lasting changes: metrics that moved to a new level, and what is known to have happened."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from llmops_jobs.report.model import (
 from llmops_jobs.report.sections.versions import metric_name, units_of
 from llmops_jobs.report.words import write
 
-_SHOWN = 8
+_SHOWN = 6
 
 
 def section(edition: Edition) -> Section:

@@ -61,12 +61,13 @@ def held(edition: Edition) -> list[Held]:
     if len(edition.marts.projects) > 1:
         return []
     found = [one for slo in edition.alerts.slos for one in _of(edition, slo)]
-    return sorted(found, key=lambda one: (-one.spent, one.slo.name, str(one.labels)))
+    return sorted(found, key=lambda one: (-one.spent, one.slo.name, sorted(one.labels.items())))
 
 
 def _of(edition: Edition, slo: Slo) -> Iterator[Held]:
     days = [edition.last - timedelta(days=ago) for ago in range(PERIOD_DAYS - 1, -1, -1)]
-    for labels, counts in edition.marts.counts(slo):
+    for slice_, by_day in edition.marts.measured(slo).items():
+        counts = {day: (float(row.bad), float(row.n)) for day, row in by_day.items()}
         window = [counts.get(day, (0.0, 0.0)) for day in days]
         bad, total = (sum(part) for part in zip(*window, strict=True))
         if not total:
@@ -75,7 +76,7 @@ def _of(edition: Edition, slo: Slo) -> Iterator[Held]:
         last_bad, last_total = window[-1]
         yield Held(
             slo=slo,
-            labels=labels,
+            labels=dict(slice_),
             n=total,
             good=1 - bad / total,
             spent=bad / total / budget,

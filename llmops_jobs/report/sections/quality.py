@@ -37,6 +37,7 @@ from llmops_jobs.report.sections import failing, judge
 from llmops_jobs.report.words import clean
 
 _LABELS_WANTED = 30
+_SHOWN = 7
 METHODS = {
     "ppi++": "people + predictions",
     "wilson": "counted",
@@ -87,7 +88,9 @@ def section(edition: Edition) -> Section:
     if first is not None:
         lead += _told(first, found.on(first, edition.last))
         blocks.append(_chart(edition, first))
-    blocks.append(_metrics(edition, metrics))
+    blocks.append(_metrics(edition, metrics[:_SHOWN]))
+    if metrics[_SHOWN:]:
+        blocks.append(_metrics(edition, metrics[_SHOWN:], "quality-others", "Other metrics"))
     if first is not None:
         worst = _slices(edition, first)
         if worst is not None:
@@ -162,16 +165,19 @@ def _chart(edition: Edition, metric: str) -> LineChart:
     )
 
 
-def _metrics(edition: Edition, metrics: list[str]) -> Table:
+def _metrics(
+    edition: Edition, metrics: list[str], table: str = "quality-metrics", title: str = "By metric"
+) -> Table:
     found = windows(edition)
     rows = []
-    for metric in metrics[: max(edition.settings.rows, 12)]:
+    for metric in metrics:
         rate = found.on(metric, edition.last)
         spark = numbers(found.on(metric, day).estimate for day in edition.history_days)
-        name_ = label(metric, 40, href=_scored(edition, metric))
-        rows.append([name_, *_rate_cells(rate), Cell(text="", spark=spark)])
+        head = label(metric, 40, href=_scored(edition, metric))
+        rows.append([head, *_rate_cells(rate), Cell(text="", spark=spark)])
     columns = [*_rate_columns("Metric"), Column(key="spark", label="Daily")]
-    return Table(id="quality-metrics", title="Every metric", columns=columns, rows=rows)
+    folded = table != "quality-metrics"
+    return Table(id=table, title=title, columns=columns, rows=rows, folded=folded)
 
 
 def _scored(edition: Edition, metric: str) -> str | None:

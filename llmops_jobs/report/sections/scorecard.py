@@ -5,6 +5,8 @@ from __future__ import annotations
 from llmops_jobs.report.edition import Edition
 from llmops_jobs.report.model import Column, Section, Table, Text, cell, figure, label
 
+_SHOWN = 6
+
 
 def section(edition: Edition) -> Section:
     """How good past forecasts were: intervals that say 80 % should hold 80 %."""
@@ -27,7 +29,7 @@ def section(edition: Edition) -> Section:
             cell(row.mase, "number"),
             cell(row.bias, "relative"),
         ]
-        for row in rows[: edition.settings.rows]
+        for row in rows[:_SHOWN]
     ]
     return Section(
         id="scorecard",

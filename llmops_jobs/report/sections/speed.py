@@ -73,8 +73,8 @@ def latency(
 ) -> tuple[int, list[float | None]]:
     """Quantiles of whole traces; those of model calls where no trace was measured."""
     for level in ("trace", "observation"):
-        histogram = edition.marts.histogram(level, "latency")
-        if histogram.values():
+        histogram = edition.marts.histogram(level, "latency", "feature")
+        if histogram.known:
             return histogram.quantiles(None, first, last, at)
     return 0, [None] * len(at)
 
@@ -112,7 +112,7 @@ def findings(edition: Edition) -> list[Finding]:
 
 
 def _busiest(edition: Edition) -> list[str]:
-    histogram = edition.marts.histogram("trace", "latency")
+    histogram = edition.marts.histogram("trace", "latency", "feature")
     counts = {
         value: int(histogram.counts(value, edition.first, edition.last).sum())
         for value in histogram.values()
@@ -122,7 +122,7 @@ def _busiest(edition: Edition) -> list[str]:
 
 
 def _chart(edition: Edition, place: int, feature: str) -> LineChart:
-    histogram = edition.marts.histogram("trace", "latency")
+    histogram = edition.marts.histogram("trace", "latency", "feature")
     by_day = [histogram.quantiles(feature, day, day, QUANTILES)[1] for day in edition.history_days]
     p50, p95, p99 = (numbers(values) for values in zip(*by_day, strict=True))
     return LineChart(
@@ -144,7 +144,7 @@ def _chart(edition: Edition, place: int, feature: str) -> LineChart:
 
 def _by_model(edition: Edition) -> Table | None:
     calls, first, rate = (
-        edition.marts.histogram("observation", metric)
+        edition.marts.histogram("observation", metric, "model")
         for metric in ("latency", "time_to_first_token", "tokens_per_second")
     )
     window = (edition.first, edition.last)

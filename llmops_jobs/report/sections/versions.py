@@ -52,7 +52,7 @@ def metric_name(metric: Any) -> str:
     """`pass_rate:quality_model:correct` as people say it."""
     kind, _, rest = str(metric).partition(":")
     kind = kind.replace("_", " ")
-    return f"{kind}, {rest.replace(':', ' ').replace('_', ' ')}" if rest else kind
+    return f"{kind} ({rest.replace(':', ' ').replace('_', ' ')})" if rest else kind
 
 
 def section(edition: Edition) -> Section:
