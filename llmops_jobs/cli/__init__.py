@@ -33,6 +33,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("llmops_jobs.cli.replay", "What is needed to run a past request again."),
     "label": ("llmops_jobs.cli.label", "Put the most informative rows into an annotation queue."),
     "prices": ("llmops_jobs.cli.prices", "What a model costs; which models have no price."),
+    "spenders": ("llmops_jobs.cli.spenders", "Users, tenants, sessions that spent most."),
     "export": ("llmops_jobs.cli.export", "FOCUS or Parquet files from the marts."),
 }
 
