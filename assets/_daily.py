@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets._lineage import column_lineage
 from llmops_jobs import progress
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.partitions import DAILY
@@ -23,12 +24,14 @@ def daily_asset(
     """`@dg.asset` with the house's partitions and backfill policy.
 
     `table` names the table, of the database or the lake, that the asset fills: its columns become
-    the asset's column schema. One asset without `single_run` would turn every backfill into a run
-    a day.
+    the asset's column schema, and those that it carries on from its `deps` its column lineage. One
+    asset without `single_run` would turn every backfill into a run a day.
     """
     metadata = dict(options.pop("metadata", {}))
     if table is not None:
         metadata["dagster/column_schema"] = column_schema(table)
+        if lineage := column_lineage(table, deps):
+            metadata["dagster/column_lineage"] = lineage
     return dg.asset(
         group_name=group,
         deps=deps,

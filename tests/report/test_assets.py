@@ -62,3 +62,13 @@ def test_the_asset_reads_as_documentation() -> None:
     assert "one page" in str(node.description)
     schema = node.metadata["dagster/column_schema"]
     assert all(column.description for column in schema.columns)
+
+
+def test_a_mart_says_which_columns_upstream_its_own_carry_on() -> None:
+    from llmops_jobs.definitions import build_defs
+
+    node = build_defs().resolve_asset_graph().get(dg.AssetKey("usage_daily"))
+    lineage = node.metadata["dagster/column_lineage"].deps_by_column
+    assert lineage["cost_usd"] == [dg.TableColumnDep(dg.AssetKey("costs"), "cost_usd")]
+    assert lineage["model"] == [dg.TableColumnDep(dg.AssetKey("observations"), "model")]
+    assert "requests" not in lineage
