@@ -6,7 +6,9 @@ that agrees on one model's answers may be of no use on another's.
 
 from __future__ import annotations
 
+import math
 from datetime import date, timedelta
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ from llmops_jobs.store import Database
 WINDOW_DAYS = 28
 #: Below these a predictor is shown as not calibrated.
 MIN_LABELS, MIN_KAPPA = 30, 0.4
+_Z = NormalDist().inv_cdf(0.975)
 SLICES = ("feature", "model", "prompt")
 COLUMNS = ["metric", "slice", "n", "sensitivity", "specificity", "kappa", "kappa_low",
            "kappa_high", "predictor", "status"]  # fmt: skip
@@ -94,8 +97,14 @@ def compare(
 
 
 def _kappa(table: np.ndarray) -> tuple[float, float, float]:
-    from statsmodels.stats.inter_rater import cohens_kappa
-
-    with np.errstate(all="ignore"):  # perfect agreement has no variance
-        found = cohens_kappa(table)
-    return float(found.kappa), float(max(-1.0, found.kappa_low)), float(min(1.0, found.kappa_upp))
+    share = table / table.sum()
+    rows, columns = share.sum(axis=1), share.sum(axis=0)
+    seen, chance = float(np.trace(share)), float(rows @ columns)
+    kappa = (seen - chance) / (1 - chance)
+    # Fleiss, Cohen & Everitt 1969.
+    both = rows[None, :] + columns[:, None]  # at [i, j]: column i's share and row j's
+    weight = both**2 * (1 - seen) ** 2
+    np.fill_diagonal(weight, ((1 - chance) - np.diag(both) * (1 - seen)) ** 2)
+    spread = float((share * weight).sum()) - (seen * chance - 2 * chance + seen) ** 2
+    half = _Z * math.sqrt(max(0.0, spread) / table.sum()) / (1 - chance) ** 2
+    return kappa, max(-1.0, kappa - half), min(1.0, kappa + half)

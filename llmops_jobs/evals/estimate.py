@@ -10,6 +10,8 @@ import math
 from dataclasses import astuple, dataclass
 from functools import cache
 
+import numpy as np
+
 #: Below this many labelled failures (or passes) the normal approximation under-covers.
 FEW = 10
 
@@ -69,6 +71,35 @@ def weighted_rate(rows: Sums, confidence: float = 0.95) -> Interval:
     low, high = wilson(rate, size, confidence)
     equal = math.isclose(rows.w2 * rows.n, rows.w**2, rel_tol=1e-9)
     return Interval(rate, low, high, "wilson" if equal else "horvitz_thompson")
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """Many at once: arrays, and the method of each."""
+
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    method: list[str]
+
+
+def weighted_rates(
+    n: np.ndarray, w: np.ndarray, wy: np.ndarray, w2: np.ndarray, w2_y: np.ndarray
+) -> Intervals:
+    """`weighted_rate` of many groups at once, from their sums as arrays; every group has rows."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = np.clip(wy / w, 0, 1)
+        variance = (w2_y * (1 - 2 * rate) + rate * rate * w2) / w**2
+        own = rate * (1 - rate) / variance
+        inside = (rate > 0) & (rate < 1) & (variance > 0)
+        size = np.where(inside, np.minimum(n, own), w**2 / w2)
+    z = _normal_quantile(0.95)
+    centre = (rate + z * z / (2 * size)) / (1 + z * z / size)
+    spread = np.sqrt(rate * (1 - rate) / size + z * z / (4 * size * size))
+    half = z / (1 + z * z / size) * spread
+    equal = np.isclose(w2 * n, w**2, rtol=1e-9, atol=0)
+    method = ["wilson" if each else "horvitz_thompson" for each in equal.tolist()]
+    return Intervals(rate, np.maximum(0.0, centre - half), np.minimum(1.0, centre + half), method)
 
 
 def anchored_rate(labelled: Sums, everything: Sums, confidence: float = 0.95) -> Interval:

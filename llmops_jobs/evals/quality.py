@@ -19,7 +19,13 @@ import sqlalchemy as sa
 
 from llmops_jobs.dimensions import DIMENSIONS
 from llmops_jobs.evals.agreement import agreement, label_rows
-from llmops_jobs.evals.estimate import Interval, Sums, anchored_rate, weighted_rate
+from llmops_jobs.evals.estimate import (
+    Interval,
+    Sums,
+    anchored_rate,
+    weighted_rate,
+    weighted_rates,
+)
 from llmops_jobs.evals.labelled import KEYS, dimensions_of, labelled
 from llmops_jobs.evals.predictors import metric_of, predictions
 from llmops_jobs.evals.settings import EvalSettings
@@ -77,23 +83,18 @@ def outcomes(
 def daily(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of `quality_daily`: one per cell of dimensions and metric."""
     keys = [*DIMENSIONS, "metric"]
-    sums = _sums(rows, keys)
-    columns = [sums[name].tolist() for name in [*keys, "part", *SUMS]]
-    return _rates(list(zip(*columns, strict=True)), keys).drop(columns="note")
+    return _rates(_sums(rows, keys), keys).drop(columns="note")
 
 
 def by_scope(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of `quality_sums`: product calls only, in total and by one dimension at a time."""
     product = rows[~rows["is_evaluation"].astype(bool)]
-    product = product.assign(
-        prompt=(product["prompt_name"] + "@" + product["prompt_version"]).where(
-            product["prompt_name"] != "", ""
-        )
-    )
+    prompt = product["prompt_name"] + "@" + product["prompt_version"]
+    product = product.assign(prompt=prompt.where(product["prompt_name"] != "", ""))
     parts = [_sums(product, ["metric"]).assign(scope="total")]
     for dimension in SCOPES:
-        named = product[product[dimension] != ""]
-        sums = _sums(named, [dimension, "metric"])
+        sums = _sums(product, [dimension, "metric"])
+        sums = sums[sums[dimension] != ""]
         parts.append(sums.assign(scope=f"{dimension}=" + sums[dimension]).drop(columns=dimension))
     return pd.concat(parts, ignore_index=True)
 
@@ -119,20 +120,26 @@ def window_rates(database: Database, project: str, day: date) -> pd.DataFrame:
             .order_by(*keys)
         )
         with database.engine.connect() as connection:
-            rows = [tuple(row) for row in connection.execute(query)]
-        parts.append(_rates(rows, ["scope", "metric"]).assign(window_days=length))
+            columns = list(zip(*connection.execute(query), strict=True))
+        names = ["scope", "metric", "part", *SUMS]
+        sums = pd.DataFrame(dict(zip(names, columns or [()] * len(names), strict=True)))
+        parts.append(_rates(sums, ["scope", "metric"]).assign(window_days=length))
     return pd.concat(parts, ignore_index=True)
 
 
 def read_scores(database: Database, project: str, day: date) -> pd.DataFrame:
     """A day's verdicts, with y (1 passed) and w (1 / inclusion probability)."""
-    scores = database.read(
-        "SELECT trace_id, observation_id, scorer, value, passed, inclusion_probability "
-        "FROM score WHERE project_id = :project AND day = :day "
-        "AND status = 'ok' AND passed IS NOT NULL",
-        project=project,
-        day=day.isoformat(),
+    names = ["trace_id", "observation_id", "scorer", "value", "passed", "inclusion_probability"]
+    score = TABLES["score"].c
+    query = sa.select(*(score[name] for name in names)).where(
+        score.project_id == project,
+        score.day == day,
+        score.status == "ok",
+        score.passed.is_not(None),
     )
+    with database.engine.connect() as connection:
+        columns = list(zip(*connection.execute(query), strict=True))
+    scores = pd.DataFrame(dict(zip(names, columns or [()] * len(names), strict=True)))
     return scores.assign(
         y=scores["passed"].astype(bool).astype(float),
         w=1 / scores["inclusion_probability"].astype(float),
@@ -140,51 +147,66 @@ def read_scores(database: Database, project: str, day: date) -> pd.DataFrame:
 
 
 def _sums(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """The sums of every group of `by` and part. Groups are numbered by hand: a day is small, and
+    pandas' grouping by ten keys costs more than the sums."""
+    keys = [*by, "part"]
     if rows.empty:
-        return pd.DataFrame(columns=[*by, "part", *SUMS])
+        return pd.DataFrame(columns=[*keys, *SUMS])
+    number = np.zeros(len(rows), dtype=np.int64)
+    for key in keys:
+        codes, values = pd.factorize(rows[key])
+        number = number * len(values) + codes
+        # Numbered anew at each key, so that many keys do not overflow.
+        number = np.unique(number, return_inverse=True)[1]
+    first = np.unique(number, return_index=True)[1]
     w, y, f = (rows[name].to_numpy(dtype=float) for name in ("w", "y", "f"))
     w2 = w * w
-    values = {
-        "n": np.ones(len(rows), dtype=np.int64),
-        "w": w,
-        "wy": w * y,
-        "wf": w * f,
-        "w2": w2,
-        "w2_y": w2 * y,
-        "w2_f": w2 * f,
-        "w2_yf": w2 * y * f,
-        "w2_ff": w2 * f * f,
-    }
-    keys = [*by, "part"]
-    wide = rows[keys].assign(**values)
-    return wide.groupby(keys, as_index=False, observed=True, sort=False)[list(SUMS)].sum()
-
-
-def _rates(rows: Sequence[tuple[Any, ...]], by: Sequence[str]) -> pd.DataFrame:
-    """One row per group of `by`: the estimate, its interval, its method and a note in words.
-
-    `rows` hold the values of `by`, the part and SUMS, in this order.
-    """
-    k = len(by)
-    grouped: dict[tuple[Any, ...], dict[str, Sums]] = {}
-    for row in rows:
-        grouped.setdefault(row[:k], {})[row[k]] = Sums(*row[k + 1 :])
-    records = [(*key, *_rate(parts)) for key, parts in grouped.items()]
-    names = ["n", "n_human", "estimate", "low", "high", "raw_judge_rate", "method", "note"]
-    columns = zip(
-        [*by, *names], zip(*records, strict=True) if records else [[]] * (k + 8), strict=True
+    values_of = {"w": w, "wy": w * y, "wf": w * f, "w2": w2, "w2_y": w2 * y, "w2_f": w2 * f}
+    values_of |= {"w2_yf": w2 * y * f, "w2_ff": w2 * f * f}
+    return pd.DataFrame(
+        {
+            **{key: rows[key].to_numpy(dtype=object)[first] for key in keys},
+            "n": np.bincount(number),
+            **{name: np.bincount(number, each) for name, each in values_of.items()},
+        }
     )
-    return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns})
+
+
+def _rates(sums: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """One row per group of `by`: the estimate, its interval, its method and a note in words."""
+    names = [*by, "n", "n_human", "estimate", "low", "high", "raw_judge_rate", "method", "note"]
+    ruled = sums[sums["part"] == "scored"]
+    found = weighted_rates(*(ruled[name].to_numpy(dtype=float) for name in _RATE_SUMS))
+    scored = {
+        **{key: ruled[key].tolist() for key in by},
+        "n": ruled["n"].tolist(),
+        "n_human": [0] * len(ruled),
+        "estimate": found.estimate.tolist(),
+        "low": found.low.tolist(),
+        "high": found.high.tolist(),
+        "raw_judge_rate": (ruled["wf"] / ruled["w"]).tolist(),
+        "method": found.method,
+        "note": [
+            f"share of {n} scored calls, weighted for how they were drawn" for n in ruled["n"]
+        ],
+    }
+    grouped: dict[tuple[Any, ...], dict[str, Sums]] = {}
+    other = sums[sums["part"] != "scored"]
+    for row in zip(*(other[name].tolist() for name in [*by, "part", *SUMS]), strict=True):
+        grouped.setdefault(row[: len(by)], {})[row[len(by)]] = Sums(*row[len(by) + 1 :])
+    records = [(*key, *_rate(parts)) for key, parts in grouped.items()]
+    for name, values in zip(names, zip(*records, strict=True), strict=False):
+        scored[name] = [*scored[name], *values]
+    return pd.DataFrame({name: pd.Series(scored[name], dtype=object) for name in names})
+
+
+_RATE_SUMS = ("n", "w", "wy", "w2", "w2_y")
 
 
 def _rate(parts: dict[str, Sums]) -> tuple[object, ...]:
+    """Of a metric that people label."""
     labels, predicted = parts.get("labelled", Sums()), parts.get("predicted", Sums())
     unpredicted = parts.get("unpredicted", Sums())
-    rule = parts.get("scored")
-    if rule is not None:
-        found = weighted_rate(rule)
-        note = f"share of {rule.n} scored calls, weighted for how they were drawn"
-        return (rule.n, 0, *_numbers(found), rule.wf / rule.w, found.method, note)
     n_human = labels.n + unpredicted.n
     raw = predicted.wf / predicted.w if predicted.w else math.nan
     if not n_human:

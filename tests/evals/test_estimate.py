@@ -2,9 +2,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from llmops_jobs.evals.estimate import FEW, Sums, anchored_rate, weighted_rate, wilson
+from llmops_jobs.evals.estimate import (
+    FEW,
+    Sums,
+    anchored_rate,
+    weighted_rate,
+    weighted_rates,
+    wilson,
+)
 
 
 def sums(w: np.ndarray, y: np.ndarray, f: np.ndarray | None = None) -> Sums:
@@ -92,3 +101,18 @@ def test_a_week_is_the_sum_of_its_days() -> None:
     added = anchored_rate(days[0] + days[1] + days[2], days[0] + days[1] + days[2])
     assert added.estimate == pytest.approx(whole.estimate)
     assert (added.low, added.high) == pytest.approx((whole.low, whole.high))
+
+
+@given(st.lists(st.tuples(st.floats(0.05, 1), st.booleans()), min_size=1, max_size=40))
+def test_many_rates_at_once_are_each_as_if_alone(rows: list[tuple[float, bool]]) -> None:
+    w = np.array([1 / p for p, _ in rows])
+    y = np.array([float(passed) for _, passed in rows])
+    sums = Sums(n=len(rows), w=w.sum(), wy=(w * y).sum(), w2=(w * w).sum(), w2_y=(w * w * y).sum())
+    alone = weighted_rate(sums)
+    many = weighted_rates(
+        *(np.array([v, v]) for v in (sums.n, sums.w, sums.wy, sums.w2, sums.w2_y))
+    )
+    for i in (0, 1):
+        assert many.method[i] == alone.method
+        found = (many.estimate[i], many.low[i], many.high[i])
+        assert found == pytest.approx((alone.estimate, alone.low, alone.high), abs=1e-12)
