@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 
-from llmops_jobs.signals import bias, intervals, votes
+from llmops_jobs.signals import bias, intervals, sessions, votes
 from llmops_jobs.signals.cells import CELL, model_calls, traces
 from llmops_jobs.signals.settings import FeedbackSettings
 from llmops_jobs.signals.shrinkage import shrink
@@ -56,9 +56,10 @@ def measure(
     engine: Engine, lake: Lake, project: str, days: Sequence[date], settings: FeedbackSettings
 ) -> Given:
     """The votes given on `days`, joined to traces of up to `lookback_days` before them."""
-    scores = _votes(lake.read_days("scores", project, days).to_pandas(), settings)
     first = min(days) - timedelta(days=settings.lookback_days)
     reach = [first + timedelta(days=n) for n in range((max(days) - first).days + 1)]
+    told = lake.read_days("scores", project, days).to_pandas()
+    scores = _votes(sessions.on_traces(engine, lake, project, reach, told), settings)
     rated = _rated(engine, lake, project, reach, scores)
     joined = scores.merge(rated, on=["trace_id", "rated_call"], how="left")
     age = (pd.to_datetime(joined["given_day"]) - pd.to_datetime(joined["day"])).dt.days
@@ -118,9 +119,10 @@ def rated_days(database: Database, project: str, given: Sequence[date]) -> list[
 
 
 def _votes(scores: pd.DataFrame, settings: FeedbackSettings) -> pd.DataFrame:
-    """Scores of people on traces and calls, with their polarity."""
+    """Scores of people on traces, calls and sessions, with their polarity."""
     people = scores["source"] != "EVAL"
     on_trace = scores["subject_kind"].isin(["trace", "observation"]) & (scores["trace_id"] != "")
+    on_trace |= scores["subject_kind"] == "session"
     scores = scores[people & on_trace & (scores["data_type"] != "CORRECTION")]
     return pd.DataFrame(
         {

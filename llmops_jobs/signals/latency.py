@@ -180,22 +180,21 @@ def _scopes(cells: pd.DataFrame, counts: sketch.Counts, base: float) -> pd.DataF
     buckets, rank = np.unique(counts.bucket, return_inverse=True)  # those of zero lie far away
     added: list[sketch.Counts] = []
     told: list[tuple[date, str]] = []
-    for places, names in scopes_of(cells):
-        values, value = np.unique(names, return_inverse=True)
+    for places, scope, names in scopes_of(cells):
         number = np.full(len(cells), -1)
-        number[places] = day[places] * len(values) + value
+        number[places] = day[places] * len(names) + scope
         inside = np.flatnonzero(number[cell] >= 0)
         # After the scopes of other kinds.
         code = (number[cell[inside]] + len(told)) * len(METRICS) + metric[inside]
         added.append(sketch.Counts.added(code, rank[inside], counts.n[inside]))
-        told += [(each, name) for each in days for name in values]
+        told += [(each, name) for each in days for name in names]
     joined = sketch.Counts.joined(added)
     every = replace(joined, bucket=buckets[joined.bucket])
     rows = every.quantiles(base).assign(counts=sketch.packed(every)["counts"])
-    scope, of = np.divmod(rows["code"].to_numpy(), len(METRICS))
+    place, of = np.divmod(rows["code"].to_numpy(), len(METRICS))
     return rows.drop(columns="code").assign(
-        day=[told[place][0] for place in scope],
-        scope=[told[place][1] for place in scope],
+        day=[told[each][0] for each in place],
+        scope=[told[each][1] for each in place],
         metric=np.array(METRICS, object)[of],
     )
 

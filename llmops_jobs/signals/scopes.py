@@ -15,23 +15,24 @@ TOTAL: Final = "total"
 LENGTH: Final = 255
 
 
-def scopes_of(cells: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For each kind of scope the places of its rows among `cells` (with DIMENSIONS), and the name
-    of the scope that each of those is in. A value that is missing is no scope."""
+def scopes_of(cells: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray, list[str]]]:
+    """For each kind of scope the places of its rows among `cells` (with DIMENSIONS), the number of
+    the scope that each of those is in, and the names of these scopes. A value that is missing is
+    no scope."""
     evaluation = cells["is_evaluation"].to_numpy(bool)
-    texts = {name: cells[name].to_numpy(object).astype(str) for name in DIMENSIONS}
-    texts["prompt_version"] = np.where(
-        texts["prompt_version"] == "",
-        "",
-        np.char.add(np.char.add(texts["prompt_name"], "@"), texts["prompt_version"]),
-    )
-    product = np.flatnonzero(~evaluation)
-    yield product, np.full(len(product), TOTAL)
+    product, internal = np.flatnonzero(~evaluation), np.flatnonzero(evaluation)
+    yield product, np.zeros(len(product), np.int64), [TOTAL]
     for name in DIMENSIONS:
         if name == "is_evaluation":
             continue
-        places = product[texts[name][product] != ""]
-        named = np.char.add(f"{name}=", texts[name][places])
-        yield places, named.astype(f"<U{LENGTH}")
-    internal = np.flatnonzero(evaluation)
-    yield internal, np.full(len(internal), "is_evaluation=true")
+        values = cells[name].to_numpy(object)
+        places = product[values[product] != ""]
+        told = values[places]
+        if name == "prompt_version":
+            told = cells["prompt_name"].to_numpy(object)[places] + "@" + told
+        code, distinct = pd.factorize(told)
+        cut, names = pd.factorize(
+            np.array([f"{name}={value}"[:LENGTH] for value in distinct], object)
+        )
+        yield places, cut[code], list(names)
+    yield internal, np.zeros(len(internal), np.int64), ["is_evaluation=true"]

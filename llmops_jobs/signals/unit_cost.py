@@ -135,7 +135,10 @@ def _traces(t: Tables) -> tuple[ir.Table, ir.Table]:
 
 def _of_traces(cells: pd.DataFrame) -> Iterator[pd.DataFrame]:
     sums = cells[["day", *_SUMS]]
-    parts = [sums.iloc[places].assign(scope=names) for places, names in scopes_of(cells)]
+    parts = [
+        sums.iloc[places].assign(scope=np.array(names, object)[scope])
+        for places, scope, names in scopes_of(cells)
+    ]
     every = pd.concat(parts).groupby(["day", "scope"], as_index=False)[list(_SUMS)].sum()
     for unit, column in _COUNTED.items():
         sums = every[every[column] > 0]
@@ -145,8 +148,8 @@ def _of_traces(cells: pd.DataFrame) -> Iterator[pd.DataFrame]:
 
 def _of_sessions(cells: pd.DataFrame, sessions: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Sessions are counted once a scope, whatever the number of its cells they are in."""
-    for places, names in scopes_of(cells):
-        scopes = cells.iloc[places][["day"]].assign(scope=names)
+    for places, scope, names in scopes_of(cells):
+        scopes = cells.iloc[places][["day"]].assign(scope=np.array(names, object)[scope])
         code = scopes.groupby(["day", "scope"]).ngroup().set_axis(cells["cell"].iloc[places])
         mine = sessions.assign(code=sessions["cell"].map(code)).dropna(subset="code")
         cost = mine.groupby(["code", "session"])["cost"].sum().reset_index()
