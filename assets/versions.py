@@ -45,8 +45,10 @@ def version_comparison(context: dg.AssetExecutionContext, deployment: Deployment
         if project not in traffic:
             traffic[project] = Traffic(home, project, last_day(context))
         seen = traffic[project]
-        rows = compare(seen.window(day, WINDOW), day, home.settings.versions, seen.models)
+        night = compare(seen.window(day, WINDOW), day, home.settings.versions, seen.models)
+        rows = night.comparisons
         home.database.replace_day("version_comparison", project, day, rows)
+        home.database.replace_day("version_balance", project, day, night.balance)
         propose_rollbacks(home.database, project, day, rows)
         worse = int((rows["verdict"] == "worse").sum()) if len(rows) else 0
         add_day_metadata(context, day, {"dagster/row_count": len(rows), "worse": worse})

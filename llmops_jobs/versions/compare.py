@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from llmops_jobs.versions.balance import Imbalance, balance, caveats
 from llmops_jobs.versions.calls import FEEDBACK, PASS, WEIGHT, Calls
 from llmops_jobs.versions.estimate import Difference, differences
 from llmops_jobs.versions.pairs import FirstSeen, Pair, pairs, slices
@@ -27,15 +29,23 @@ _MEASURES = (
     Measure("output_tokens", higher_is_better=False, margin=0.05, relative=True),
     Measure("slower_than_p50", higher_is_better=False, margin=0.05),
     Measure("slower_than_p95", higher_is_better=False, margin=0.02),
+    Measure("first_token_slower_than_p50", higher_is_better=False, margin=0.05),
+    Measure("first_token_slower_than_p95", higher_is_better=False, margin=0.02),
     Measure(FEEDBACK, higher_is_better=True, margin=0.03),
 )
 _COLUMNS = {"error_rate": "error", "cost_per_request": "cost_usd"}
 
 
-def compare(
-    calls: Calls, day: date, settings: VersionSettings, first_seen: FirstSeen
-) -> pd.DataFrame:
-    """Rows of `version_comparison` as of a day, from the calls of the window up to it.
+@dataclass(frozen=True)
+class Night:
+    """Rows of `version_comparison` and of `version_balance`."""
+
+    comparisons: pd.DataFrame
+    balance: pd.DataFrame
+
+
+def compare(calls: Calls, day: date, settings: VersionSettings, first_seen: FirstSeen) -> Night:
+    """The comparisons as of a day, from the calls of the window up to it.
 
     Slices whose evidence does not stand after e-Benjamini-Hochberg over all slices of the night are
     `not_enough_data`, whatever their own interval says.
@@ -44,14 +54,19 @@ def compare(
 
     rows: list[dict[str, object]] = []
     evidence: list[float] = []
+    balanced: list[dict[str, object]] = []
     for pair in pairs(calls, day, first_seen):
         parts = slices(pair)
+        imbalances = balance(pair)
+        balanced += [_balance_row(pair, row) for row in imbalances]
+        of_pair = [*_in_turn(pair), *caveats(pair, imbalances)]
         for measure in measures(pair.calls):
             column = _COLUMNS.get(measure.name, measure.name)
             weight = pair.calls[WEIGHT] if column.startswith(PASS) else None
             for name, found in differences(pair.arms, pair.calls[column], parts, weight):
                 judged = judge(measure, found)
-                rows.append(_row(pair, measure, name, found, judged))
+                said = [*of_pair, *_no_overlap(found)]
+                rows.append(_row(pair, measure, name, found, judged, said))
                 evidence.append(judged.e_value if name != "total" else 0.0)
     sliced = [index for index, row in enumerate(rows) if row["slice"] != "total"]
     rate = settings.false_discovery_rate
@@ -59,7 +74,7 @@ def compare(
     for index, stands in zip(sliced, standing, strict=True):
         if rows[index]["verdict"] in ("better", "worse") and not stands:
             rows[index]["verdict"] = "not_enough_data"
-    return pd.DataFrame(rows)
+    return Night(pd.DataFrame(rows), pd.DataFrame(balanced))
 
 
 def measures(calls: Calls) -> Iterator[Measure]:
@@ -71,7 +86,7 @@ def measures(calls: Calls) -> Iterator[Measure]:
 
 
 def _row(
-    pair: Pair, measure: Measure, name: str, found: Difference, judged: Judged
+    pair: Pair, measure: Measure, name: str, found: Difference, judged: Judged, said: list[str]
 ) -> dict[str, object]:
     return {
         "subject": pair.subject,
@@ -88,14 +103,21 @@ def _row(
         "high": judged.high,
         "verdict": judged.verdict,
         "needed": judged.needed,
-        "caveat": _caveat(pair, found),
+        "caveat": "; ".join(said),
     }
 
 
-def _caveat(pair: Pair, found: Difference) -> str:
-    said = []
+def _in_turn(pair: Pair) -> Iterator[str]:
     if pair.side_by_side < 0.5:
-        said.append("the versions ran one after the other, not side by side")
+        yield "the versions ran one after the other, not side by side"
+
+
+def _no_overlap(found: Difference) -> Iterator[str]:
     if found.overlap < 0.8:
-        said.append(f"only {found.overlap:.0%} of the calls are of a kind that both versions saw")
-    return "; ".join(said)
+        yield f"only {found.overlap:.0%} of the calls are of a kind that both versions saw"
+
+
+def _balance_row(pair: Pair, row: Imbalance) -> dict[str, object]:
+    named = {"subject": pair.subject, "baseline": pair.baseline, "candidate": pair.candidate}
+    shown = {name: value for name, value in row.__dict__.items() if name != "noise"}
+    return {**named, **shown}

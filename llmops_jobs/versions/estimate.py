@@ -3,7 +3,9 @@
 Versions rarely get the same mix of features and tenants. The difference is therefore taken within
 each stratum and averaged over strata with the pooled traffic as weights (post-stratification);
 strata that only one version saw cannot be compared and are said to be left out. Calls of one user
-resemble each other: the variance adds up influence by user (cluster-robust), not by call.
+resemble each other: the variance adds up influence by user (cluster-robust), not by call. An arm
+that has (almost) only passed shows no spread, which does not make it certain: it gets the variance
+of a share with one success and one failure more on top (Agresti and Caffo 2000).
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 
 _SMALLEST_CELL = 5  # calls of each version in a stratum
+_RARE = 5  # outcomes of one kind in an arm, below which its spread is not known
 
 
 @dataclass(frozen=True)
 class Difference:
-    """`units` are the users (or sessions) of both arms; `overlap` the share of calls compared."""
+    """`units` are the users (or sessions) of both arms, `smallest` those of the smaller arm;
+    `overlap` is the share of calls compared."""
 
     n_baseline: int
     n_candidate: int
@@ -27,6 +31,7 @@ class Difference:
     difference: float
     standard_error: float
     units: int
+    smallest: int
     overlap: float
 
 
@@ -110,6 +115,8 @@ def differences(
     scale = np.repeat(pooled, 2) / np.where(total > 0, total, 1)
     influence = sign * scale[cell] * w * (x - mean[cell])
     of_arm = n * shared[:, None]
+    is_share = bool(((x == 0) | (x == 1)).all())
+    ones = np.bincount(cell, x, 2 * strata).reshape(-1, 2)
     for part in parts:
         size = len(part.names) + 1  # the last one holds what is in no slice
 
@@ -119,11 +126,15 @@ def differences(
         share = sums(pooled)
         units = len(part.of_unit)
         by_unit = np.bincount(part.unit[rows], influence, units)
-        seen = np.bincount(part.unit[rows], minlength=units) > 0
-        clusters = np.bincount(part.of_unit[seen], minlength=size)
+        clusters = _units(part, rows, size)
         squares = np.bincount(part.of_unit, by_unit**2, size)
+        smallest = np.minimum(*(_units(part, rows[sign == side], size) for side in (-1.0, 1.0)))
         sides = [sums(pooled * mean[arm::2]) for arm in (0, 1)]
         calls = [sums(of_arm[:, arm]) for arm in (0, 1)]
+        unseen = sum(
+            _unseen(calls[arm], sums(ones[:, arm])) if is_share else np.zeros(size)
+            for arm in (0, 1)
+        )
         all_calls = sums(n.sum(axis=1))
         for slot, name in enumerate(part.names):
             if share[slot] <= 0:
@@ -138,8 +149,24 @@ def differences(
                     baseline=baseline,
                     candidate=candidate,
                     difference=candidate - baseline,
-                    standard_error=float(np.sqrt(correction * squares[slot]) / share[slot]),
+                    standard_error=float(
+                        np.sqrt(correction * squares[slot] / share[slot] ** 2 + unseen[slot])
+                    ),
                     units=int(clusters[slot]),
+                    smallest=int(smallest[slot]),
                     overlap=float((calls[0][slot] + calls[1][slot]) / all_calls[slot]),
                 ),
             )
+
+
+def _units(part: Slices, rows: np.ndarray, size: int) -> np.ndarray:
+    """How many users each slice has among these calls."""
+    seen = np.bincount(part.unit[rows], minlength=len(part.of_unit)) > 0
+    return np.bincount(part.of_unit[seen], minlength=size)
+
+
+def _unseen(n: np.ndarray, ones: np.ndarray) -> np.ndarray:
+    """The variance to add to a mean of 0 and 1 of which one is hardly among the `n`."""
+    rate = (ones + 1) / (n + 2)
+    rare = np.minimum(ones, n - ones) < _RARE
+    return np.where(rare, rate * (1 - rate) / (n + 2), 0.0)

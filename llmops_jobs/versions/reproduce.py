@@ -6,8 +6,10 @@ import json
 from datetime import date
 from typing import Any
 
+from llmops_jobs.deployment import Deployment
 from llmops_jobs.errors import UserError
 from llmops_jobs.lake import Lake
+from llmops_jobs.store import Database
 
 _COLUMNS = (
     *("trace_id", "observation_id", "day", "start_time", "name", "feature", "prompt_name"),
@@ -35,6 +37,32 @@ def calls_of(
             return [_call(row, texts) for row in rows.to_dict("records")]
     where = f"on {day}" if day else f"in {len(days)} days of the lake"
     raise UserError(f"trace {trace} has no model call {where}")
+
+
+def with_labels(database: Database, project: str, calls: list[dict[str, Any]]) -> None:
+    """Adds the labels that each call's prompt version carried by the night of the call."""
+    for call in calls:
+        prompt, day = call["prompt"], date.fromisoformat(call["start_time"][:10])
+        rows = database.table("prompt_label", project, day, day, prompt_name=prompt["name"])
+        prompt["labels"] = sorted(rows.loc[rows["version"] == prompt["version"], "label"])
+
+
+def with_templates(home: Deployment, project: str, calls: list[dict[str, Any]]) -> None:
+    """Adds text and config of each call's prompt version, or why they cannot be had."""
+    from llmops_jobs.versions.configuration import template
+
+    known: dict[tuple[str, int], dict[str, str]] = {}
+    for call in calls:
+        name, version = call["prompt"]["name"], call["prompt"]["version"]
+        if not name or version is None:
+            continue
+        if (name, version) not in known:
+            try:
+                keys = next(keys for keys in home.projects() if keys.id == project)
+                known[name, version] = {"text": template(keys, name, version)}
+            except UserError as error:
+                known[name, version] = {"text_missing": str(error)}
+        call["prompt"] |= known[name, version]
 
 
 def _texts(lake: Lake, project: str, trace: str, day: date) -> dict[str, dict[str, Any]]:

@@ -49,7 +49,7 @@ def propose(comparisons: pd.DataFrame, labels: pd.DataFrame, day: date) -> pd.Da
                 "from_version": version,
                 "to_version": int(first["baseline"]),
                 "reason": "; ".join(_evidence(row) for row in worse.to_dict("records")),
-                "expected_effect": _effect(worse),
+                "expected_effect": f"{_effect(worse)}; risk: {_risk(comparisons, first)}",
                 "status": "proposed",
                 "actor": "",
                 "proposed_on": day,
@@ -148,6 +148,19 @@ def _effect(worse: pd.DataFrame) -> str:
         f"{row['metric']} {-row['difference']:+.1%} ({-row['high']:+.1%} to {-row['low']:+.1%})"
         for row in worse.to_dict("records")
     )
+
+
+def _risk(comparisons: pd.DataFrame, chosen: pd.Series) -> str:
+    """What would be lost by going back, as far as the night can tell."""
+    same = (comparisons["subject"] == chosen["subject"]) & (comparisons["slice"] == "total")
+    rows = comparisons[same & (comparisons["candidate"] == chosen["candidate"])]
+    lost = rows[rows["verdict"] == "better"].sort_values("metric")
+    unsure = int((rows["verdict"] == "not_enough_data").sum())
+    said = [
+        f"{row['metric']} {row['candidate_value']:.4g} → {row['baseline_value']:.4g}"
+        for row in lost.to_dict("records")
+    ] or ["nothing is known to get worse"]
+    return ", ".join(said) + (f", {unsure} metrics undecided" if unsure else "")
 
 
 def _id(name: str, version: int, baseline: int) -> str:

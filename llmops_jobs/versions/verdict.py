@@ -9,6 +9,10 @@ from typing import Literal
 from llmops_jobs.versions.estimate import Difference
 from llmops_jobs.versions.sequence import e_value, radius, units_for
 
+# Users of the smaller arm. The intervals rest on the normal law of a mean over users, and on a
+# variance that fewer cannot tell.
+SMALLEST_ARM = 25
+
 Verdict = Literal["better", "worse", "same", "not_enough_data"]
 
 
@@ -35,7 +39,10 @@ class Judged:
 
 
 def judge(measure: Measure, found: Difference) -> Judged:
-    """Interval and verdict. `needed` is about how many more calls would decide, None if decided."""
+    """Interval and verdict. `needed` is about how many more calls would decide, None if decided.
+
+    An arm of fewer than SMALLEST_ARM users decides nothing, whatever its interval says.
+    """
     half = radius(found.standard_error, found.units)
     low, high = found.difference - half, found.difference + half
     margin = measure.margin * (abs(found.baseline) if measure.relative else 1)
@@ -46,6 +53,9 @@ def judge(measure: Measure, found: Difference) -> Judged:
         else 1.0
     )
     verdict: Verdict = "not_enough_data"
+    if found.smallest < SMALLEST_ARM:
+        missing = (SMALLEST_ARM - found.smallest) / max(found.smallest, 1)
+        return Judged(low, high, verdict, max(1, round(missing * found.n_candidate)), 1.0)
     if -margin < low and high < margin:
         verdict = "same"
     elif low > 0 or high < 0:

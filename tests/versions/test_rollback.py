@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -10,7 +11,8 @@ import pandas as pd
 import pytest
 
 from llmops_jobs.cli import main
-from llmops_jobs.demo.server import MemorySource, running
+from llmops_jobs.demo.server import MemorySource, Running, running
+from llmops_jobs.demo.server.faults import Fault
 from llmops_jobs.errors import SourceError
 from llmops_jobs.langfuse.project import ProjectKeys
 from llmops_jobs.store import Database
@@ -34,11 +36,14 @@ PROMPTS = [
 
 
 @pytest.fixture
-def keys() -> Iterator[ProjectKeys]:
-    with running(MemorySource(), things={"prompts": PROMPTS}) as server:
-        yield ProjectKeys(
-            "local-project", "default", server.url, server.public_key, server.secret_key
-        )
+def server() -> Iterator[Running]:
+    with running(MemorySource(), things={"prompts": copy.deepcopy(PROMPTS)}) as server:
+        yield server
+
+
+@pytest.fixture
+def keys(server: Running) -> ProjectKeys:
+    return ProjectKeys("local-project", "default", server.url, server.public_key, server.secret_key)
 
 
 def _comparison(verdict: str = "worse", metric: str = "pass_rate:grounded") -> pd.DataFrame:
@@ -84,8 +89,20 @@ def test_a_worse_version_in_production_is_proposed_with_its_evidence(
     row = database.table("rollback").iloc[0]
     assert (row["from_version"], row["to_version"]) == (2, 1)
     assert row["reason"] == "pass_rate:grounded 92.0% → 81.0% (-15.0% to -7.0%, n=700)"
-    assert row["expected_effect"] == "pass_rate:grounded +11.0% (+7.0% to +15.0%)"
+    assert row["expected_effect"] == (
+        "pass_rate:grounded +11.0% (+7.0% to +15.0%); risk: nothing is known to get worse"
+    )
     assert _where(keys)["production"] == 2  # nothing was moved
+
+
+def test_what_going_back_would_lose_is_said(keys: ProjectKeys) -> None:
+    cheaper = _comparison("better", "cost_per_request").assign(
+        baseline_value=0.02, candidate_value=0.01
+    )
+    unsure = _comparison("not_enough_data", "error_rate")
+    night = pd.concat([_comparison(), cheaper, unsure], ignore_index=True)
+    (effect,) = propose(night, prompt_labels(keys), DAY)["expected_effect"]
+    assert effect.endswith("; risk: cost_per_request 0.01 → 0.02, 1 metrics undecided")
 
 
 @pytest.mark.parametrize("comparison", [_comparison("same"), _comparison(metric="input_tokens")])
@@ -125,9 +142,9 @@ def test_a_deleted_version_moves_nothing(database: Database, keys: ProjectKeys) 
     assert _where(keys)["production"] == 2
 
 
-def test_the_command_shows_first_and_moves_only_when_told(
-    tmp_path: Path, keys: ProjectKeys, monkeypatch: pytest.MonkeyPatch, capsys: object
-) -> None:
+@pytest.fixture
+def at_home(tmp_path: Path, keys: ProjectKeys, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A home of its own with the stand-in in the environment, and its database."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LLMOPS_HOME", str(tmp_path))
     monkeypatch.setenv("LANGFUSE_BASE_URL", keys.base_url)
@@ -135,18 +152,49 @@ def test_the_command_shows_first_and_moves_only_when_told(
     monkeypatch.setenv("LANGFUSE_SECRET_KEY", keys.secret_key)
     database = Database(f"sqlite:///{tmp_path}/llmops.db")
     database.create()
-    proposal = _proposed(database, keys)
+    return database
 
-    def run(*words: str) -> int:
-        with pytest.raises(SystemExit) as stop:
-            main(["prompts", *words])
-        return int(stop.value.code or 0)
 
-    assert run("propose") == 0
-    assert run("rollback", proposal) == 0
+def _prompts(*words: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main(["prompts", *words])
+    return int(stop.value.code or 0)
+
+
+@pytest.mark.parametrize("refusal", ["deleted", "protected", "no permission"])
+def test_a_move_that_langfuse_refuses_moves_nothing_and_exits_three(
+    at_home: Database,
+    keys: ProjectKeys,
+    server: Running,
+    capsys: pytest.CaptureFixture[str],
+    refusal: str,
+) -> None:
+    proposal = _proposed(at_home, keys)
+    if refusal == "deleted":
+        server.state.things["prompts"] = [PROMPTS[1]]
+    elif refusal == "protected":
+        server.state.protected_labels = frozenset({"production"})
+    else:
+        server.state.faults.set([Fault("forbidden", path="/prompts/", method="*")])
+    assert _prompts("rollback", proposal, "--apply", "--yes") == 3
+    said = capsys.readouterr().err
+    server.state.faults.clear()
+    assert "nothing was moved" in said
+    assert f"HTTP {404 if refusal == 'deleted' else 403}" in said
+    assert at_home.table("rollback")["status"].tolist() == ["proposed"]
     assert _where(keys)["production"] == 2
-    assert run("rollback", proposal, "--apply", "--yes") == 0
+    at_home.engine.dispose()
+
+
+def test_the_command_shows_first_and_moves_only_when_told(
+    at_home: Database, keys: ProjectKeys
+) -> None:
+    proposal = _proposed(at_home, keys)
+    assert _prompts("propose") == 0
+    assert _prompts("rollback", proposal) == 0
+    assert _where(keys)["production"] == 2
+    assert _prompts("rollback", proposal, "--apply", "--yes") == 0
     assert _where(keys)["production"] == 1
-    assert run("rollback", proposal, "--apply", "--yes") == 1
-    assert run("rollback", "nonsense") == 1
-    database.engine.dispose()
+    assert _prompts("rollback", proposal, "--apply", "--yes") == 1
+    assert _prompts("rollback", "nonsense") == 1
+    at_home.engine.dispose()

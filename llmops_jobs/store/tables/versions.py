@@ -61,6 +61,24 @@ version_comparison = sa.Table(
     comment="one row per project, day, subject, pair, metric and slice",
 )
 
+version_balance = sa.Table(
+    "version_balance",
+    METADATA,
+    project(),
+    day(),
+    text_key("subject", "prompt:NAME or model:NAME"),
+    text_key("covariate", "feature, tenant, hour, weekday or input_tokens", 32),
+    text("baseline", "version compared with"),
+    text("candidate", "version judged"),
+    text("level", "value of the covariate that differs most; '' for a number"),
+    number("baseline_value", "share of the baseline's calls of that value; of a number, its mean"),
+    number("candidate_value", "the same of the candidate"),
+    number("smd_before", "standardised mean difference, as the traffic came"),
+    number("smd_after", "standardised mean difference that is left after stratification"),
+    comment="whether two versions got the same kind of traffic: one row per project, day, subject "
+    "and covariate",
+)
+
 rollback = sa.Table(
     "rollback",
     METADATA,
