@@ -4,4 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 common="--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet"
 uv pip compile $common pyproject.toml -o requirements/run.txt
+# What the container image installs: the drivers of Postgres and object stores, and notifications.
+uv pip compile $common --extra postgres --extra notify --extra s3 \
+  --constraint requirements/run.txt pyproject.toml -o requirements/image.txt
 uv pip compile $common --group dev --constraint requirements/run.txt pyproject.toml -o requirements/dev.txt

@@ -29,6 +29,7 @@ DAGSTER_MODULES = {
     "event_log",
     "jobs",
     "launch",
+    "metrics",
     "partitions",
     "resources",
     "schedules",

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from llmops_jobs import __version__
+from llmops_jobs import __version__, logs
 from llmops_jobs.errors import UserError
 
 USAGE_EXIT = 64
@@ -24,6 +24,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "backfill": ("llmops_jobs.cli.backfill", "A range of days, spread over Dagster's workers."),
     "up": ("llmops_jobs.cli.up", "The Dagster UI on http://localhost:3000."),
     "doctor": ("llmops_jobs.cli.doctor", "Check configuration, stores, Langfuse and channels."),
+    "metrics": ("llmops_jobs.cli.metrics", "Figures of the pipeline itself, for a collector."),
     "report": ("llmops_jobs.cli.report", "Render a report again from the marts."),
     "forecast": ("llmops_jobs.cli.forecast", "The spend forecast."),
     "budgets": ("llmops_jobs.cli.budgets", "Budgets, and the probability of overrun."),
@@ -62,6 +63,7 @@ def llmops() -> None:
 def main(arguments: list[str] | None = None) -> Any:
     """Runs one command and exits with its code."""
     try:
+        logs.configure()
         code = llmops.main(arguments, prog_name="llmops", standalone_mode=False)
     except click.exceptions.Exit as stop:
         code = stop.exit_code

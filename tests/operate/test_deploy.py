@@ -87,7 +87,7 @@ def test_the_configuration_that_is_shipped_is_valid(monkeypatch: pytest.MonkeyPa
 
 def test_systemd_units_are_confined_and_name_real_modules() -> None:
     units = sorted((DEPLOY / "systemd").glob("*.service"))
-    assert len(units) == 3
+    assert len(units) == 4
     for path in units:
         unit = configparser.ConfigParser(strict=False, interpolation=None)
         unit.optionxform = str  # type: ignore[assignment]
@@ -118,6 +118,45 @@ def test_dagster_starts_on_the_instance_that_is_shipped(
         assert instance.run_monitoring_enabled
         assert instance.get_runs() == []
         assert "postgres" in type(instance.event_log_storage).__module__
+
+
+@pytest.mark.slow
+def test_readers_of_the_marts_can_read_and_nothing_else() -> None:
+    from tests.postgres import available, server
+
+    if (reason := available()) is not None:
+        pytest.skip(reason)
+    with server() as running:
+        admin = sa.create_engine(running.url("postgres"), isolation_level="AUTOCOMMIT")
+        with admin.connect() as connection:
+            connection.exec_driver_sql("CREATE ROLE llmops LOGIN SUPERUSER")
+            connection.exec_driver_sql("CREATE DATABASE llmops OWNER llmops")
+        owner = running.url("llmops").replace("postgres@", "llmops@")
+        early = Database(owner)
+        early.create()
+        as_owner = sa.create_engine(owner, isolation_level="AUTOCOMMIT")
+        script = (DEPLOY / "postgres-init.sql").read_text(encoding="utf-8")
+        code = "\n".join(line for line in script.splitlines() if not line.startswith("--"))
+        with as_owner.connect() as connection:
+            for statement in filter(str.strip, code.split(";")):
+                connection.exec_driver_sql(statement)
+            connection.exec_driver_sql("CREATE ROLE alice LOGIN IN ROLE llmops_reader")
+            connection.exec_driver_sql("CREATE TABLE made_later (x int)")
+        alice = sa.create_engine(owner.replace("llmops@", "alice@"))
+        for table in ("usage_daily", "heartbeat", "made_later"):
+            with alice.connect() as connection:
+                assert connection.exec_driver_sql(f"SELECT COUNT(*) FROM {table}").scalar() == 0
+        for refused in (
+            "INSERT INTO heartbeat (name, detail) VALUES ('x', 'y')",
+            "DELETE FROM usage_daily",
+            "CREATE TABLE mine (x int)",
+            "DROP TABLE made_later",
+        ):
+            with alice.connect() as connection, pytest.raises(sa.exc.ProgrammingError) as error:
+                connection.exec_driver_sql(refused)
+            assert "permission denied" in str(error.value) or "must be owner" in str(error.value)
+        for engine in (admin, as_owner, alice, early.engine):
+            engine.dispose()
 
 
 def run_backup(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,29 @@
+"""`llmops metrics`: figures of the pipeline itself, for a collector."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file that is replaced at once, for a textfile collector; without it, to the terminal.",
+)
+def command(out: Path | None) -> None:
+    """Rows, pages, seconds, retries, queues and freshness, as OpenMetrics text."""
+    from llmops_jobs.deployment import Deployment
+    from llmops_jobs.launch import open_instance
+    from llmops_jobs.metrics import of_marts, of_runs, text, write
+
+    database = Deployment.from_environment().database
+    with open_instance() as instance:
+        content = text([*of_marts(database, datetime.now(UTC)), *of_runs(instance)])
+    if out is None:
+        click.echo(content, nl=False)
+    else:
+        write(out, content)
