@@ -63,6 +63,7 @@ class Site:
         first: date | None = None,
         last: date | None = None,
         *,
+        options: Sequence[str] = (),
         wrapper: Sequence[str] = (),
         env: Mapping[str, str] | None = None,
         preexec_fn: Callable[[], None] | None = None,
@@ -70,9 +71,10 @@ class Site:
         """`llmops run` as a process, in a folder of its own; its output goes to home/run.log."""
         self.home.mkdir(parents=True, exist_ok=True)
         days = ["--from", str(first or self.first), "--to", str(last or self.last)]
+        command = ["-W", "ignore", "-m", "llmops_jobs", "run", *days, *options]
         with (self.home / "run.log").open("a", encoding="utf-8") as log:
             return subprocess.Popen(
-                [*wrapper, sys.executable, "-W", "ignore", "-m", "llmops_jobs", "run", *days],
+                [*wrapper, sys.executable, *command],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 text=True,

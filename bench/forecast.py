@@ -184,6 +184,31 @@ def _totals(data: Path) -> None:
     _band("coverage of 80 %, total of 20 children", value, (0.70, 1.0), (0.77, 0.85))
 
 
+def _many(series: Floats, count: int = 3000) -> None:
+    """A night of thousands of series: parameters by one process and by two, then the paths."""
+    from llmops_jobs.forecast import engine, spread
+
+    random = np.random.default_rng(SEED)
+    chosen = random.integers(0, series.shape[1], count)
+    amounts = series[:, chosen] * np.exp(0.05 * random.standard_normal((len(series), count)))
+    none = np.zeros(count, dtype=np.bool_)
+    seconds, fits = [], []
+    for processes in (1, 2):
+        began = time.perf_counter()
+        fits.append(spread.fit(amounts, none, processes))
+        seconds.append(time.perf_counter() - began)
+    began = time.perf_counter()
+    names = [f"series {number}" for number in range(count)]
+    engine.forecast(amounts, names, 38, seed=SEED, fitted=fits[0])
+    paths = time.perf_counter() - began
+    print(
+        f"  {count} series of 365 days: weekly fit {seconds[0]:.1f} s by 1 process, "
+        f"{seconds[1]:.1f} s by 2; a night's paths {paths:.1f} s"
+    )
+    same = fits[0].weights.tobytes() == fits[1].weights.tobytes()
+    print(f"  same parameters by 1 and 2 processes: {same}")
+
+
 def _digest_of(tasks: list[Task]) -> bytes:
     return _paths(tasks).tobytes()
 
@@ -200,6 +225,7 @@ def _speed(tasks: list[Task], table: pd.DataFrame) -> None:
     word = "aim" if times >= 8 else "floor" if times >= 4 else "MISSED"
     print(f"  {'throughput, times that of AutoETS (CPU)':<42} {times:7.1f}   floor 4 aim 8  {word}")
     print(f"  ({len(whole) / wall:.0f} series a second in one process, as the machine is now)")
+    _many(_matrix(whole))
     chunks = [whole[at : at + 48] for at in range(0, len(whole), 48)]
     with ProcessPoolExecutor(2) as pool:
         two = b"".join(pool.map(_digest_of, chunks))
