@@ -43,9 +43,18 @@ if TYPE_CHECKING:
 ALL_PROJECTS = "all"
 
 
-def marts_for(database: Database, projects: list[str], first: date, last: date, kind: str) -> Marts:
-    """The marts with enough days before `first` for a report's charts and comparisons."""
-    return Marts(database, projects, first - timedelta(days=LOOKBACK_DAYS[kind] + 31), last)
+def marts_for(
+    database: Database,
+    projects: list[str],
+    first: date,
+    last: date,
+    kind: str,
+    settings: ReportSettings,
+) -> Marts:
+    """The marts with enough days before `first` for the charts and comparisons of a report of that
+    kind, and of the month that `first` is in."""
+    reach = max(LOOKBACK_DAYS[kind], settings.history_days) + 31
+    return Marts(database, projects, first - timedelta(days=reach), last)
 
 
 def build(
@@ -69,7 +78,7 @@ def build(
     """
     calendar = period_of(period, day, as_of)
     ids = known_projects(database) if project == ALL_PROJECTS else [project]
-    marts = marts or marts_for(database, ids, calendar.first, calendar.last, period)
+    marts = marts or marts_for(database, ids, calendar.first, calendar.last, period, settings)
     named = _project(marts, project)
     edition = Edition(marts, settings, named, calendar, alerts or AlertSettings(), lake)
     books = prices.books(edition)

@@ -21,8 +21,8 @@ from llmops_jobs.report.settings import ReportSettings
 if TYPE_CHECKING:
     from llmops_jobs.lake import Lake
 
-# How far back charts, comparisons and their references can reach for each period.
-LOOKBACK_DAYS = {"day": 62, "week": 62, "month": 130}
+# How far back a judgement reaches: the window, its comparable one, and 28 shifts of both.
+LOOKBACK_DAYS = {"day": 36, "week": 42, "month": 93}
 
 
 def period_of(kind: str, day: date, as_of: date | None = None) -> Period:

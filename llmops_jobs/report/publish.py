@@ -68,7 +68,8 @@ def publish(
     for ids in editions:
         newest = max(last, newest_day(database, ids) or last)
         end = min(newest, max(end_of_month(last), period_end("week", last)))
-        marts = marts_for(database, ids, first, end, "month" if "month" in periods else "week")
+        kind = "month" if "month" in periods else "week"
+        marts = marts_for(database, ids, first, end, kind, settings)
         project = ids[0] if len(ids) == 1 else ALL_PROJECTS
         rows = []
         for period, day in touched(first, last, periods):

@@ -36,7 +36,7 @@ def own(filled: Database, tmp_path: Path) -> Iterator[Database]:
 @pytest.fixture(scope="session")
 def reports(filled: Database) -> dict[str, ReportModel]:
     """The day, week and month that end the filled span."""
-    marts = marts_for(filled, [PROJECT], LAST, LAST, "month")
+    marts = marts_for(filled, [PROJECT], LAST, LAST, "month", ReportSettings())
     return {
         kind: build(filled, ReportSettings(), PROJECT, kind, LAST, marts=marts, as_of=LAST)
         for kind in ("day", "week", "month")
