@@ -68,18 +68,16 @@ def measure(engine: Engine, lake: Lake, project: str, days: Sequence[date]) -> E
 
 
 def update_families(database: Database, project: str, seen: pd.DataFrame) -> None:
-    """Brings `error_family` up to date after `error_daily` was: first and last day of every family
-    are read off `error_daily`, so that re-runs and backfills in any order end the same."""
-    daily, families = TABLES["error_daily"], TABLES["error_family"]
-    query = (
-        sa.select(
-            daily.c.family_id,
-            sa.func.min(daily.c.day).label("first_seen"),
-            sa.func.max(daily.c.day).label("last_seen"),
-        )
-        .where(daily.c.project_id == project, daily.c.family_id != "")
-        .group_by(daily.c.family_id)
-    )
+    """Brings `error_family` up to date after `error_daily` and `tool_daily` were: first and last
+    day of every family are read off these, so that re-runs and backfills in any order end the
+    same."""
+    families = TABLES["error_family"]
+    days = _days_of_families(project)
+    query = sa.select(
+        days.c.family_id,
+        sa.func.min(days.c.day).label("first_seen"),
+        sa.func.max(days.c.day).label("last_seen"),
+    ).group_by(days.c.family_id)
     spans = database.read(query)
     known = database.table("error_family", project).drop(columns=["project_id", "last_seen"])
     known = known.rename(columns={"first_seen": "day"})
@@ -89,12 +87,22 @@ def update_families(database: Database, project: str, seen: pd.DataFrame) -> Non
     rows = spans.merge(every.drop(columns="day"), on="family_id", how="inner")
     database.upsert("error_family", rows.assign(project_id=project))
     # In SQL, not from `spans`: another run may have added days since.
-    kept = sa.select(daily.c.family_id).where(daily.c.project_id == project)
+    kept = sa.select(_days_of_families(project).c.family_id)
     gone = sa.delete(families).where(
         families.c.project_id == project, families.c.family_id.not_in(kept)
     )
     with database.engine.begin() as connection:
         connection.execute(gone)
+
+
+def _days_of_families(project: str) -> sa.Subquery:
+    marts = [TABLES["error_daily"].c, TABLES["tool_daily"].c]
+    return sa.union(
+        *(
+            sa.select(c.day, c.family_id).where(c.project_id == project, c.family_id != "")
+            for c in marts
+        )
+    ).subquery()
 
 
 def new_families(database: Database, project: str, days: Sequence[date]) -> pd.DataFrame:

@@ -50,9 +50,10 @@ class Family(NamedTuple):
 
 
 @lru_cache(maxsize=65_536)
-def family(status_message: str, finish_reason: str = "") -> Family:
-    """The family of an error's message: its id, its class and its template for people to read."""
-    kind = error_type(status_message, finish_reason)
+def family(status_message: str, finish_reason: str = "", kind: str = "") -> Family:
+    """The family of an error's message: its id, its class (`kind`, where the caller knows it) and
+    its template for people to read."""
+    kind = kind or error_type(status_message, finish_reason)
     template, secret = _skeleton(status_message[:_READ])
     digest = hashlib.sha256(f"{kind}\n{template}\n{secret}".encode()).hexdigest()
     return Family(digest[:12], kind, template or MASK)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from llmops_jobs.days import by_day
-from llmops_jobs.signals import bias, errors, feedback, latency, unit_cost
+from llmops_jobs.signals import bias, errors, feedback, latency, tools, unit_cost
 from llmops_jobs.signals import outcomes as outcome_rows
 
 if TYPE_CHECKING:
@@ -51,13 +51,18 @@ def write_latency(home: Deployment, project: str, days: Sequence[date]) -> Told:
 
 
 def write_errors(home: Deployment, project: str, days: Sequence[date]) -> Told:
-    measured = errors.measure(home.engine, home.lake, project, days)
+    source = (home.engine, home.lake, project, days)
+    measured = errors.measure(*source)
+    tool_calls, tool_families = tools.measure(*source)
     home.database.replace_days("error_daily", project, days, measured.daily)
+    home.database.replace_days("tool_daily", project, days, tool_calls)
     home.database.replace_days("waste_daily", project, days, measured.waste)
     home.database.replace_days("rate_limit_hourly", project, days, measured.hourly)
-    errors.update_families(home.database, project, measured.families)
+    families = pd.concat([measured.families, tool_families], ignore_index=True)
+    errors.update_families(home.database, project, families)
     new = errors.new_families(home.database, project, days)
-    for day, rows, waste, first_seen in by_day(days, measured.daily, measured.waste, new):
+    parts = (measured.daily, measured.waste, tool_calls, new)
+    for day, rows, waste, of_tools, first_seen in by_day(days, *parts):
         requests, logical = int(rows["requests"].sum()), int(rows["logical_calls"].sum())
         yield (
             day,
@@ -68,6 +73,7 @@ def write_errors(home: Deployment, project: str, days: Sequence[date]) -> Told:
                 "amplification": _share(rows["attempts"].sum(), logical),
                 "wasted_usd": float(waste["wasted_usd"].astype(float).sum()),
                 "new_families": len(first_seen),
+                "tool_errors": int(of_tools["errors"].sum()),
             },
         )
 

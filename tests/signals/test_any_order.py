@@ -19,7 +19,8 @@ from tests.signals.world import call, deployment, land, land_scores, root, vote
 
 DAYS = [DAY + timedelta(days=n) for n in range(3)]
 TABLES = (
-    "latency_daily", "latency_histogram", "trace_daily", "error_daily", "error_family",
+    "latency_daily", "latency_histogram", "latency_scope", "trace_daily", "error_daily",
+    "error_family", "tool_daily",
     "waste_daily", "rate_limit_hourly", "feedback_given", "feedback_daily",
     "feedback_label_daily", "feedback_moment", "feedback_bias", "unit_cost_daily",
 )  # fmt: skip
@@ -68,6 +69,10 @@ def traffic(seed: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
                     )
                 )
                 at += choose.choice([0.5, seconds + 1.0])
+            if choose.random() < 0.3:
+                failed = choose.choice([{}, {"level": "ERROR", "status_message": "no such page"}])
+                kind = {"type": "TOOL", "is_model_call": False, **failed}
+                rows.append(call(trace, "browse", at=at, **kind, **shared))
             if day != DAYS[-1] and choose.random() < 0.2:
                 late = {**shared, "day": day + timedelta(days=1)}
                 rows.append(call(trace, "tail", at=-43_199, **late))

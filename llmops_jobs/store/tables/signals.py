@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from llmops_jobs.dimensions import MEANING
 from llmops_jobs.store.columns import (
     count,
     day,
@@ -105,12 +106,30 @@ error_daily = sa.Table(
     comment="one row per project, day, dimensions, error type and family; every call is in one row",
 )
 
+tool_daily = sa.Table(
+    "tool_daily",
+    METADATA,
+    project(),
+    day(),
+    text_key("environment", MEANING["environment"]),
+    text_key("feature", MEANING["feature"]),
+    text_key("tenant", MEANING["tenant"]),
+    sa.Column("is_evaluation", sa.Boolean, primary_key=True, comment=MEANING["is_evaluation"]),
+    text_key("type", "TOOL, RETRIEVER or GUARDRAIL", 16),
+    text_key("tool", "name of the observation"),
+    text_key("error_type", "tool_error; '' for calls without an error", 64),
+    text_key("family_id", "stable id of the error's template; '' without an error", 64),
+    count("calls", "calls that ended so"),
+    count("errors", "of them errors"),
+    comment="one row per project, day, tool, dimensions and family: calls that are no model calls",
+)
+
 error_family = sa.Table(
     "error_family",
     METADATA,
     project(),
     text_key("family_id", "stable id", 64),
-    text("error_type", "class of the taxonomy"),
+    text("error_type", "class of the taxonomy; tool_error for failures of tools"),
     text("template", "the message with its variable parts masked; no words of users"),
     sa.Column("first_seen", sa.Date, comment="first day"),
     sa.Column("last_seen", sa.Date, comment="last day"),
