@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -131,7 +131,38 @@ def stale_days(database: Database, project: str | None = None) -> list[date]:
     return sorted(database.read(query)["day"])
 
 
-def ranges(found: Sequence[date]) -> list[tuple[date, date]]:
+@dataclass(frozen=True)
+class StaleRun:
+    """Neighbouring days to be pulled again. `scores_only`: their observations are as they were."""
+
+    first: date
+    last: date
+    scores_only: bool
+    pulled_at: datetime  # the newest pull that the days are stale since
+
+    @property
+    def key(self) -> str:
+        kind = "scores" if self.scores_only else "stale"
+        return f"{kind}:{self.first}:{self.last}:{self.pulled_at:%Y-%m-%dT%H:%M:%S}"
+
+
+def stale_runs(database: Database) -> list[StaleRun]:
+    """The runs that make every stale day good, of whatever project, and touch no other day."""
+    marked = database.read(
+        sa.select(ingest.pull.c.day, ingest.pull.c.source, ingest.pull.c.pulled_at).where(
+            ingest.pull.c.stale
+        )
+    )
+    whole = set(marked.loc[marked["source"] == "observations", "day"])
+    found = []
+    for scores_only, wanted in ((False, whole), (True, set(marked["day"]) - whole)):
+        for first, last in ranges(wanted):
+            pulled = marked.loc[marked["day"].between(first, last), "pulled_at"].max()
+            found.append(StaleRun(first, last, scores_only, pulled))
+    return sorted(found, key=lambda run: run.first)
+
+
+def ranges(found: Iterable[date]) -> list[tuple[date, date]]:
     """Neighbouring days joined: (first, last) of each run of days, both included."""
     joined: list[tuple[date, date]] = []
     for day in sorted(found):

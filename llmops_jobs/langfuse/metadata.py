@@ -13,6 +13,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
 
 PROVIDER_KEYS: Final = (
     "gen_ai.provider.name",
@@ -103,8 +105,9 @@ class Reader:
         self._decode = msgspec.json.Decoder(kind).decode
         self._order = [wanted[key] for key in names]
 
-    def read(self, text: str | None) -> tuple[str, str, str, str, dict[str, str]]:
-        """(provider, request model, finish reason, tool names as JSON, tenant key -> value)."""
+    def read(self, text: str | None) -> tuple[str, str, str, str, str, dict[str, str]]:
+        """(provider, request model, finish reason, tool names as JSON, service tier, tenant key ->
+        value)."""
         if not text or text == "{}":
             return _NOTHING
         try:
@@ -132,6 +135,7 @@ class Reader:
             found.get("request_model", ""),
             found.get("finish", ""),
             json.dumps(sorted(tools)) if tools else "[]",
+            service_tier(text),
             {key[7:]: value for key, value in found.items() if key[:7] == "tenant:" and value},
         )
 
@@ -142,7 +146,25 @@ _GROUPS: Final = {
     "finish": FINISH_KEYS,
     "tools": TOOL_KEYS,
 }
-_NOTHING: Final[tuple[str, str, str, str, dict[str, str]]] = ("", "", "", "[]", {})
+_NOTHING: Final[tuple[str, str, str, str, str, dict[str, str]]] = ("", "", "", "[]", "", {})
+
+# Frameworks leave the tier deep in a copy of the answer (LangChain's response_metadata, Agno's
+# response, the AI SDK's providerMetadata), JSON inside JSON, often cut: it is looked for as text.
+_TIER: Final = re.compile(
+    r"([\w.]*)service_?tier\\*\"\s*:\s*(?:\[\s*)?\\*\"([a-z_]{2,20})\\*\"", re.IGNORECASE
+)
+
+
+def service_tier(text: str) -> str:
+    """The tier that a call was served in; else the one that was asked for; '' when neither is told.
+
+    `text` is metadata as JSON.
+    """
+    if "ier" not in text:
+        return ""
+    found = _TIER.findall(text)
+    served = [tier for key, tier in found if "request" not in key]
+    return next(iter([*served, *(tier for _, tier in found)]), "").lower()
 
 
 def plain(value: Any) -> str:
@@ -204,3 +226,23 @@ def provider_of_model(model: str) -> str:
         if pattern.search(name):
             return provider
     return ""
+
+
+def with_tier(parameters: pa.ChunkedArray, tier: pa.Array) -> pa.ChunkedArray | pa.Array:
+    """Model parameters with the service tier that metadata tells: it decides the price. What the
+    answer says stands before what was asked for."""
+    if not pc.any(pc.not_equal(tier, ""), min_count=0).as_py():
+        return parameters
+    pairs = zip(parameters.to_pylist(), tier.to_pylist(), strict=True)
+    return pa.array([_served(*pair) if pair[1] else pair[0] for pair in pairs], pa.string())
+
+
+@lru_cache(maxsize=4096)
+def _served(parameters: str, tier: str) -> str:
+    try:
+        asked = json.loads(parameters)
+    except ValueError:
+        return parameters
+    if not isinstance(asked, dict):
+        return parameters
+    return json.dumps({**asked, "service_tier": tier}, ensure_ascii=False, separators=(",", ":"))

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from llmops_jobs import days
 from llmops_jobs.lake import schema
 from llmops_jobs.langfuse import usage
-from llmops_jobs.langfuse.metadata import Reader, provider_of_model, short_model
+from llmops_jobs.langfuse.metadata import Reader, provider_of_model, short_model, with_tier
 from llmops_jobs.langfuse.raw import Reject, row_key
 from llmops_jobs.langfuse.settings import DimensionRules
 
@@ -58,7 +58,9 @@ class Normaliser:
             for field in raw.schema
             if pa.types.is_string(field.type)
         }
-        provider, request_model, finish_reason, tools, tenant = self._read_metadata(blank, raw)
+        provider, request_model, finish_reason, tools, tier, tenant = self._read_metadata(
+            blank, raw
+        )
         counts = usage.normalise(blank["usage_details"].to_pylist())
         end = _sane_end(raw)
         root = pc.fill_null(raw["is_root"], pc.equal(blank["parent_observation_id"], ""))
@@ -87,7 +89,7 @@ class Normaliser:
             ),
             "model": model,
             "request_model": pc.if_else(pc.equal(request_model, ""), model, request_model),
-            "model_parameters": _json(blank["model_parameters"]),
+            "model_parameters": with_tier(_json(blank["model_parameters"]), tier),
             "usage_details": _json(blank["usage_details"]),
             "cost_details": _json(blank["cost_details"]),
             "finish_reason": finish_reason,
@@ -132,13 +134,13 @@ class Normaliser:
     def _read_metadata(
         self, blank: dict[str, pa.ChunkedArray], raw: pa.Table
     ) -> tuple[pa.Array, ...]:
-        """Provider, request model, finish reason, tools, tenant. Metadata repeats itself from row
-        to row: each different one is read once."""
+        """Provider, request model, finish reason, tools, service tier, tenant. Metadata repeats
+        itself from row to row: each different one is read once."""
         coded = _coded(blank["metadata"])
         read = [self._reader.read(text) for text in coded.dictionary.to_pylist()]
-        named = list(zip(*read, strict=True)) if read else [()] * 5
-        columns = [pa.array(found, pa.string()).take(coded.indices) for found in named[:4]]
-        keyed = [named[4][code] for code in coded.indices.to_pylist()]
+        named = list(zip(*read, strict=True)) if read else [()] * 6
+        columns = [pa.array(found, pa.string()).take(coded.indices) for found in named[:5]]
+        keyed = [named[5][code] for code in coded.indices.to_pylist()]
         tags, users = raw["tags"].to_pylist(), blank["user_id"].to_pylist()
         tenants = [self._tenant(*row) for row in zip(tags, keyed, users, strict=True)]
         return (*columns, pa.array(tenants, pa.string()))

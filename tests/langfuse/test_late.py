@@ -206,18 +206,36 @@ def test_the_sensor_requests_runs_over_exactly_the_stale_days(
 ) -> None:
     import dagster as dg
 
+    from llmops_jobs.definitions import defs
     from llmops_jobs.resources import DeploymentResource
     from llmops_jobs.schedules import END_TAG, START_TAG
     from llmops_jobs.sensors import stale_days_sensor
 
     deployment, project, _ = night
     monkeypatch.setenv("LLMOPS_HOME", str(tmp_path))
-    context = dg.build_sensor_context(resources={"deployment": DeploymentResource()})
-    assert isinstance(stale_days_sensor(context), dg.SkipReason)
+    context = dg.build_sensor_context(
+        resources={"deployment": DeploymentResource()}, repository_def=defs.get_repository_def()
+    )
+
+    def asked() -> list[dg.RunRequest]:
+        result = stale_days_sensor(context)
+        return list(result.run_requests or []) if isinstance(result, dg.SensorResult) else []
+
+    assert asked() == []
     mark_stale(deployment.database, project.id, "observations", [DAYS[0], DAYS[1], DAYS[5]])
-    result = stale_days_sensor(context)
-    assert isinstance(result, dg.SensorResult)
-    assert [(r.tags[START_TAG], r.tags[END_TAG]) for r in result.run_requests or []] == [
-        (DAYS[0].isoformat(), DAYS[1].isoformat()),
-        (DAYS[5].isoformat(), DAYS[5].isoformat()),
+    mark_stale(deployment.database, project.id, "scores", [DAYS[3], DAYS[5]])
+    runs = [(DAYS[0], DAYS[1]), (DAYS[3], DAYS[3]), (DAYS[5], DAYS[5])]
+    requests = asked()
+    assert [(r.tags[START_TAG], r.tags[END_TAG]) for r in requests] == [
+        (first.isoformat(), last.isoformat()) for first, last in runs
     ]
+    whole, scores_only, both = (r.asset_selection for r in requests)
+    assert whole is None and both is None
+    below = {key.to_user_string() for key in scores_only or []}
+    assert {"scores", "feedback_daily", "quality_daily", "report"} <= below
+    assert not {"observations", "costs", "usage_daily", "latency_daily"} & below
+    # The same days again once they were pulled and became stale anew: another run.
+    list(pull_observations(deployment, project, DAYS[:2]))
+    mark_stale(deployment.database, project.id, "observations", DAYS[:2])
+    assert asked()[0].run_key != requests[0].run_key
+    assert asked()[1].run_key == requests[1].run_key

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from llmops_jobs.demo.server import MemorySource, Running
-from llmops_jobs.demo.server.faults import Fault
+from llmops_jobs.demo.server.faults import KINDS, Fault
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.errors import SourceError
 from llmops_jobs.evals.sampling import choose_texts
@@ -77,24 +77,28 @@ def test_a_day_is_landed_whole_and_recorded(night: Any) -> None:
     assert record["first_pulled_at"] == record["pulled_at"]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    (
-        "timeout_422",
-        "rate_limited",
-        "server_error",
-        "truncated_gzip",
-        "half_page",
-        "cut_json",
-        "dropped_connection",
-        "rows_behind",
-        "rows_ahead",
-        "duplicates",
-        "repeated_cursor",
-        "looping_cursor",
-        "slow_drip",
-    ),
-)
+# Every kind that the stand-in knows stands in one of these, or in a test of its own below.
+PASSING = (
+    "timeout_422", "rate_limited", "server_error", "bad_gateway", "unavailable", "truncated_gzip",
+    "half_page", "cut_json", "dropped_connection", "rows_behind", "rows_ahead", "duplicates",
+    "repeated_cursor", "looping_cursor", "slow_drip",
+)  # fmt: skip
+LASTING = (
+    "unauthorized", "forbidden", "old_server", "server_error", "bad_gateway", "unavailable",
+    "html_page", "truncated_gzip", "half_page", "cut_json", "dropped_connection", "timeout_422",
+)  # fmt: skip
+ODD = ("nulls", "empty_strings", "huge_input", "unicode")
+IMPOSSIBLE_TIMES = ("epoch_zero", "year_2200")
+IMPOSSIBLE_COUNTS = {"nan_tokens": "not_a_number", "negative_tokens": "negative"}
+
+
+def test_no_fault_of_the_stand_in_is_left_out() -> None:
+    tried = {*PASSING, *LASTING, *ODD, *IMPOSSIBLE_TIMES, *IMPOSSIBLE_COUNTS}
+    elsewhere = {"unknown_enums", "unknown_fields", "lost_write"}  # the last is the score writer's
+    assert tried | elsewhere == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", PASSING)
 def test_after_a_passing_fault_every_row_is_there_once(night: Any, kind: str) -> None:
     night[2].state.faults.set(
         [Fault(kind, first=2, last=3, seconds=0.01 if kind != "slow_drip" else 9)]
@@ -111,7 +115,36 @@ def broken_days_of(night: tuple[Deployment, ProjectKeys, Running]) -> list[str]:
     return broken_days(deployment, [DAY])
 
 
-@pytest.mark.parametrize("kind", ["nulls", "empty_strings", "huge_input", "unicode"])
+@pytest.mark.parametrize("kind", ["repeated_cursor", "looping_cursor"])
+def test_a_cursor_that_never_ends_is_got_past_or_told(
+    night: Any, source: MemorySource, kind: str
+) -> None:
+    night[2].state.faults.set([kind])
+    pull(night)
+    assert ids(night) == ALL
+    # All rows of one instant: there is nothing older to go on from.
+    for row in source.observations:
+        row["startTime"] = row["endTime"] = f"{DAY}T12:00:00.000Z"
+    source.changed()
+    night[2].state.faults.set([kind])
+    with pytest.raises(SourceError, match="repeats its cursor"):
+        pull(night)
+    assert ids(night) == ALL
+
+
+def test_of_duplicates_that_differ_the_newest_is_kept(night: Any, source: MemorySource) -> None:
+    costs = {row["id"]: Decimal(str(row["costDetails"]["total"])) for row in source.observations}
+    night[2].state.faults.set(["duplicates"])
+    done = pull(night)
+    rows = night[0].lake.read_day("observations", "local-project", DAY).to_pylist()
+    times = [row["reported_cost_usd"] / costs[row["observation_id"]] for row in rows]
+    # The stand-in's second version of a row is newer and costs twice as much.
+    assert len(times) == ROWS
+    assert sorted(set(times)) == [1, 2]
+    assert times.count(2) == done.duplicates > 0
+
+
+@pytest.mark.parametrize("kind", ODD)
 @pytest.mark.parametrize("more", [None, "unknown_fields"])
 def test_odd_but_good_rows_are_kept(night: Any, kind: str, more: str | None) -> None:
     night[2].state.faults.set([kind, *([more] if more else [])])
@@ -120,7 +153,7 @@ def test_odd_but_good_rows_are_kept(night: Any, kind: str, more: str | None) -> 
     assert done.quarantined == 0
 
 
-@pytest.mark.parametrize("kind", ["epoch_zero", "year_2200"])
+@pytest.mark.parametrize("kind", IMPOSSIBLE_TIMES)
 def test_rows_of_impossible_times_are_refused_with_the_reason(night: Any, kind: str) -> None:
     night[2].state.faults.set([kind])
     done = pull(night)
@@ -130,9 +163,7 @@ def test_rows_of_impossible_times_are_refused_with_the_reason(night: Any, kind: 
     assert refused["reason"].str.contains("starts outside 2026-03-04").all()
 
 
-@pytest.mark.parametrize(
-    ("kind", "issue"), [("nan_tokens", "not_a_number"), ("negative_tokens", "negative")]
-)
+@pytest.mark.parametrize(("kind", "issue"), IMPOSSIBLE_COUNTS.items())
 def test_impossible_token_counts_are_kept_marked_and_not_counted(
     night: Any, kind: str, issue: str
 ) -> None:
@@ -169,20 +200,7 @@ def test_a_row_that_cannot_be_read_is_refused_by_itself(night: Any, source: Memo
     assert len(ids(night)) == ROWS - 3
 
 
-@pytest.mark.parametrize(
-    "kind",
-    (
-        "unauthorized",
-        "forbidden",
-        "old_server",
-        "server_error",
-        "html_page",
-        "half_page",
-        "dropped_connection",
-        "cut_json",
-        "timeout_422",
-    ),
-)
+@pytest.mark.parametrize("kind", LASTING)
 def test_a_lasting_fault_leaves_the_old_day_untouched(
     night: Any, source: MemorySource, kind: str
 ) -> None:

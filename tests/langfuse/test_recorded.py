@@ -109,6 +109,13 @@ FRAMEWORKS = {
     "vercel-aisdk-2025-11-17": (1, 62, 85, "0.000927499999"),
     "vertex-ai-2025-08-01": (1, 5, 845, "0.00085"),
 }
+# Where the export says it: as asked for, or, in the answer's metadata, as it was served.
+TIERS = {
+    "agno-2025-06-11": "auto",
+    "autogen-2025-06-06": "auto",
+    "openai-agents-2025-09-30": "default",
+    "vercel-aisdk-2025-11-17": "default",
+}
 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
@@ -130,6 +137,8 @@ def test_a_framework_trace_lands_with_its_calls_tokens_and_cost(shared: Shared, 
     assert counted == (*expected[:3], Decimal(expected[3]))
     assert all(row["provider"] and row["model"] and row["latency_s"] for row in calls)
     assert {row["trace_id"] for row in calls} == {export["trace"]["id"]}
+    tiers = {json.loads(row["model_parameters"]).get("service_tier") for row in calls}
+    assert tiers == {TIERS.get(name)}
 
 
 def test_a_missing_count_is_named_where_the_provider_left_one_out(shared: Shared) -> None:

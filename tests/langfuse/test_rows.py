@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -175,7 +176,7 @@ def test_metadata_is_read_flat_nested_quoted_and_cut() -> None:
     assert reader.read(nested)[:3] == ("openai", "", "stop")
     assert reader.read('{"finish_reason":"\\"cut off in the mid"}')[2] == "cut off in the mid"
     assert reader.read('{"tools":[{"function":{"name":"b"}},{"name":"a"}]}')[3] == '["a", "b"]'
-    assert reader.read("not json") == ("", "", "", "[]", {})
+    assert reader.read("not json") == ("", "", "", "[]", "", {})
 
 
 def test_the_provider_is_named_by_convention_or_told_by_the_model() -> None:
@@ -194,3 +195,55 @@ def test_the_provider_is_named_by_convention_or_told_by_the_model() -> None:
     assert one(model="projects/p/publishers/google/models/gemini-2.5-pro")["model"] == (
         "gemini-2.5-pro"
     )
+
+
+@pytest.mark.parametrize(
+    ("metadata", "parameters", "tier"),
+    [
+        ({"attributes.gen_ai.openai.response.service_tier": "flex"}, {}, "flex"),
+        ({"attributes": {"gen_ai.openai.request.service_tier": "priority"}}, {}, "priority"),
+        (
+            {
+                "attributes.gen_ai.openai.request.service_tier": "auto",
+                "attributes.gen_ai.openai.response.service_tier": "priority",
+            },
+            {"service_tier": "auto", "temperature": 0.1},
+            "priority",
+        ),
+        ({"response_metadata": {"id": "x", "service_tier": "default"}}, {}, "default"),
+        ({"response": json.dumps({"usage": {"service_tier": "batch"}})}, {}, "batch"),
+        # The AI SDK's, JSON inside JSON, and cut where the API cuts metadata.
+        (
+            {
+                "attributes.ai.response.providerMetadata": json.dumps(
+                    json.dumps({"openai": {"serviceTier": "flex", "more": "x" * 300}})
+                )[:200]
+            },
+            {},
+            "flex",
+        ),
+        ({"tier": "gold", "serviceTier": 3}, {"service_tier": "flex"}, "flex"),
+        ({"note": "no service tier: at all"}, {}, None),
+    ],
+)
+def test_the_service_tier_is_found_where_frameworks_leave_it(
+    metadata: dict[str, Any], parameters: dict[str, Any], tier: str | None
+) -> None:
+    (row,) = landed([observation(metadata=metadata, modelParameters=parameters)]).to_pylist()
+    told = json.loads(row["model_parameters"])
+    assert told.pop("service_tier", None) == tier
+    parameters.pop("service_tier", None)
+    assert told == parameters
+
+
+def test_ids_of_any_length_stay_what_they_are() -> None:
+    long = "a" * 500
+    rows = landed(
+        [
+            observation(1, id=f"{long}1", traceId=f"{long}t"),
+            observation(2, id=f"{long}2", traceId=f"{long}t", parentObservationId=f"{long}1"),
+        ]
+    ).to_pylist()
+    assert [row["observation_id"] for row in rows] == [f"{long}1", f"{long}2"]
+    assert rows[1]["parent_observation_id"] == f"{long}1"
+    assert [row["is_model_call"] for row in rows] == [False, True]

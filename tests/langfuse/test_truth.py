@@ -4,13 +4,13 @@ A model keeps what the source holds. Steps add rows (late ones too), send them a
 them, pull days, crash in the middle of a landing, and pull with faults. In the end every day is
 pulled once more and must equal the model; at every step a day is whole: what it was, or what it is.
 
-LLMOPS_EXAMPLES sets how many scripts are tried (10 unless set; 500 takes some minutes).
+LLMOPS_EXAMPLES sets how many scripts are tried: 10 unless set. They share a database and a lake,
+each as a project of its own, until a folder has seen FOLDER of them.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ from tests.langfuse.wire_rows import DAY, deployed, observation
 
 DAYS = [DAY, DAY + timedelta(days=1)]
 IDS = 12
+FOLDER = 25
 FAULTS = ("server_error", "half_page", "rows_ahead", "repeated_cursor", "timeout_422")
 
 day_of = st.sampled_from(range(len(DAYS)))
@@ -55,11 +56,11 @@ class Crash(BaseException):
 class World:
     """The source's truth, our copy, and the steps that can be taken."""
 
-    def __init__(self, server: Running, source: MemorySource, home: Path) -> None:
+    def __init__(
+        self, server: Running, source: MemorySource, deployment: Deployment, project: ProjectKeys
+    ) -> None:
         self.server, self.source = server, source
-        self.deployment: Deployment
-        self.project: ProjectKeys
-        self.deployment, self.project = deployed(server, home, parallel=2)
+        self.deployment, self.project = deployment, project
         self.truth: list[dict[str, int]] = [{} for _ in DAYS]
         self.held: list[dict[str, int]] = [{} for _ in DAYS]
         self.clock = 0
@@ -140,34 +141,51 @@ class World:
         return found
 
 
+class Stage:
+    """A stand-in, and a folder that is renewed after so many scripts."""
+
+    def __init__(self, server: Running, source: MemorySource, folder: Path) -> None:
+        self.server, self.source, self.folder = server, source, folder
+        self.scripts = 0
+        self.deployment: Deployment
+
+    def world(self) -> World:
+        if self.scripts % FOLDER == 0:
+            home = self.folder / str(self.scripts)
+            home.mkdir()
+            self.deployment, _ = deployed(self.server, home, parallel=2)
+        self.scripts += 1
+        self.source.project_id = f"project-{self.scripts}"
+        self.source.replace()
+        self.server.state.faults.clear()
+        self.server.state.requests.clear()
+        _, keys = deployed(self.server, self.folder, self.source.project_id)
+        return World(self.server, self.source, self.deployment, keys)
+
+
 @pytest.fixture(scope="module")
-def stage() -> Iterator[tuple[Running, MemorySource]]:
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     source = MemorySource()
     quick = Patience(tries=2, first_wait=0.0005, longest_wait=0.001, connect=2, read=1, whole=2)
     with pytest.MonkeyPatch.context() as patched, running(source) as server:
         patched.setattr(client, "Patience", lambda **_: quick)
         patched.setattr(api.OBSERVATION_KIND.__class__, "__setattr__", object.__setattr__)
         patched.setattr(api.OBSERVATION_KIND, "limit", 3)
-        yield server, source
+        yield Stage(server, source, tmp_path_factory.mktemp("truth"))
 
 
-def check(stage: tuple[Running, MemorySource], script: list[tuple[Any, ...]]) -> None:
-    server, source = stage
-    source.replace()
-    server.state.faults.clear()
-    with tempfile.TemporaryDirectory() as home:
-        world = World(server, source, Path(home))
-        for name, *arguments in script:
-            step: Callable[..., None] = getattr(world, name)
-            step(*arguments)
-            for day in range(len(DAYS)):
-                assert world.copy(day) == world.held[day], (name, arguments)
-        world.both()
+def check(stage: Stage, script: list[tuple[Any, ...]]) -> None:
+    world = stage.world()
+    for name, *arguments in script:
+        step: Callable[..., None] = getattr(world, name)
+        step(*arguments)
         for day in range(len(DAYS)):
-            assert world.copy(day) == world.truth[day]
-        unchanged = list(pull_observations(world.deployment, world.project, DAYS))
-        assert [done.changed for done in unchanged] == [False] * len(DAYS)
-        world.deployment.database.engine.dispose()
+            assert world.copy(day) == world.held[day], (name, arguments)
+    world.both()
+    for day in range(len(DAYS)):
+        assert world.copy(day) == world.truth[day]
+    unchanged = list(pull_observations(world.deployment, world.project, DAYS))
+    assert [done.changed for done in unchanged] == [False] * len(DAYS)
 
 
 @settings(
@@ -177,6 +195,6 @@ def check(stage: tuple[Running, MemorySource], script: list[tuple[Any, ...]]) ->
 )
 @given(script=st.lists(steps, max_size=14))
 def test_the_copy_is_the_truth_after_any_interleaving(
-    stage: tuple[Running, MemorySource], script: list[tuple[Any, ...]]
+    stage: Stage, script: list[tuple[Any, ...]]
 ) -> None:
     check(stage, script)
