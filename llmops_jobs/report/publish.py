@@ -118,7 +118,7 @@ def _row(done: Published) -> dict[str, object]:
         "path": done.path,
         "sha256": done.sha256,
         "verdict": report.verdict.status,
-        "headline": plain([*report.verdict.headline, " ", *report.verdict.numbers]),
+        "headline": plain(report.verdict.headline),
         "price_book_hash": ",".join(report.provenance.price_book_hashes),
         "code_version": report.provenance.code_version,
         "spend_usd": numbers.spend_usd,

@@ -96,7 +96,7 @@ def index(rows: pd.DataFrame, names: Mapping[str, str], title: str) -> str:
                     "spend": cell(row.spend_usd, "usd").text,
                     "p95": cell(row.latency_p95_s, "seconds").text,
                     "quality": cell(row.quality, "ratio").text,
-                    "spark": spend[max(0, place - 29) : place + 1],
+                    "spark": [*[None] * (29 - place), *spend[max(0, place - 29) : place + 1]],
                 }
             )
     entries.sort(key=lambda entry: (entry["day"], entry["period"], entry["project"]), reverse=True)

@@ -163,6 +163,7 @@ def wording(edition: Edition, one: Known) -> str:
         f"{key.replace('_', ' ')} {metric_name(value) if key in ('compared', 'metric') else value}"
         for key, value in sorted(labels.items())
     ]
+    says = says[:1].upper() + says[1:]
     return f"{says} ({', '.join(where)})" if where else says
 
 
