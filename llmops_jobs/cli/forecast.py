@@ -95,6 +95,10 @@ def _show(found: dict[str, Any]) -> None:
             f"{name[:33]:<34}{'$' + format(period['to_date'], ',.2f'):>12}"
             f"{'$' + format(period['mean'], ',.2f'):>12}   {low} to {high}"
         )
+    for day in found["daily"]:
+        corrected = (day["method"] or "").partition("; ")[2]
+        if corrected and day["metric"] == "cost_usd":
+            click.echo(f"{day['scope']}: {corrected}")
     score = found["score"]
     if score is not None:
         told = f"The last {score['nights']} nights: the 80 % interval held"

@@ -60,7 +60,9 @@ def _row(budget: Budget, history: History, night: Night | None, as_of: date) -> 
     }
     end = history.index(as_of) + 1
     past = history.scope(scope)
-    if night is None or past is None or not np.nansum(np.abs(past[:end])) > 0:
+    if night is None or past is None:
+        return row | _no_data(budget, night)
+    if (COST, scope) not in night.keys and not np.nansum(np.abs(past[:end])) > 0:
         return row | _no_data(budget, night)
     amount = float(budget.amount_usd)
     sums = spent(history, past[:end, None], period.weights(history.first, end))

@@ -14,7 +14,8 @@ from llmops_jobs.forecast.frames import QUANTILES
 if TYPE_CHECKING:
     from llmops_jobs.store import Database
 
-_PROMISED, _FEWEST_NIGHTS = 0.80, 14
+_PROMISED = {"coverage_80": 0.80, "coverage_95": 0.95}
+_FEWEST_NIGHTS = 14
 # Forecasts that overlap are not independent: about one look per scope and five nights.
 _NIGHTS_PER_LOOK = 5
 
@@ -38,16 +39,18 @@ def unsound_forecasts(database: Database, first: date, last: date) -> int:
 
 
 def lost_calibration(database: Database, last: date) -> list[str]:
-    """The total's score-cards of 30 nights whose 80 % interval held clearly less than 80 %, in
-    words. Clearly: by more than two standard errors of the independent looks among them."""
+    """The total's score-cards of 30 nights whose 80 or 95 % interval held clearly less than it
+    promised, in words. Clearly: by more than two standard errors of the independent looks among
+    them."""
     card = database.table("forecast_score", as_of=last, scope="total", window=30)
     told = []
     for row in card[card["nights"] >= _FEWEST_NIGHTS].itertuples():
         looks = max(row.nights / _NIGHTS_PER_LOOK, 1.0)
-        least = _PROMISED - 2 * sqrt(_PROMISED * (1 - _PROMISED) / looks)
-        if row.coverage_80 < least:
-            told.append(
-                f"{row.metric}: the 80 % interval held {row.coverage_80:.0%} of the last "
-                f"{row.nights} nights (project {row.project_id})"
-            )
+        for name, promised in _PROMISED.items():
+            held = float(getattr(row, name))
+            if held < promised - 2 * sqrt(promised * (1 - promised) / looks):
+                told.append(
+                    f"{row.metric}: the {100 * promised:.0f} % interval held {held:.0%} of the "
+                    f"last {row.nights} nights (project {row.project_id})"
+                )
     return told

@@ -67,8 +67,7 @@ def fit(log: Floats, observed: NDArray[np.int64], with_statsmodels: NDArray[np.b
     parameters = started(log)
     _choose_ets(log, observed, parameters)
     _choose_ses(log, observed, parameters)
-    for series in np.flatnonzero(with_statsmodels & (observed >= WITH_ETS)):
-        maximum_likelihood(log[:, series], observed[series] >= WITH_TREND, parameters, series)
+    _refine_ets(log, observed, parameters, with_statsmodels & (observed >= WITH_ETS))
     states = run(log, parameters, keep=_ORIGINS + LONGEST)
     errors, known = rolling_errors(log, states, parameters, _TEST_HORIZON)
     weights = combination(errors, known, _belief(observed))
@@ -130,21 +129,54 @@ def _line_slope(flat: Floats) -> Floats:
 
 
 def _choose_ets(log: Floats, observed: NDArray[np.int64], parameters: Parameters) -> None:
-    """The grid point with the smallest errors, one day ahead and of the mean of the next 14 days:
-    what foretells tomorrow best often wanders too far in two weeks."""
+    """The grid point of the smallest cost."""
     grid = np.broadcast_to(_ETS_GRID.T[:, :, None], (4, len(_ETS_GRID), log.shape[1]))
-    trial = _trial(parameters, 0, *grid)
+    cost = _ets_cost(log, parameters, grid)
+    cost = np.where((grid[1] > 0) & (observed < WITH_TREND), np.inf, cost)
+    _set_ets(parameters, np.arange(log.shape[1]), _ETS_GRID[cost.argmin(axis=0)].T)
+
+
+def _refine_ets(
+    log: Floats,
+    observed: NDArray[np.int64],
+    parameters: Parameters,
+    chosen: NDArray[np.bool_],
+) -> None:
+    """Takes the likeliest smoothing instead of the grid's where its cost is smaller too: what is
+    likeliest judges tomorrow alone."""
+    for series in np.flatnonzero(chosen).tolist():
+        with_trend = bool(observed[series] >= WITH_TREND)
+        found = maximum_likelihood(log[:, series], with_trend, parameters, series)
+        if found is None:
+            continue
+        own = parameters.take(np.array([series, series]))
+        now = [own.alpha[0, 0], own.beta[0, 0], own.gamma[0, 0], own.phi[0, 0]]
+        both = np.repeat(np.array([now, found]).T[:, :, None], 2, axis=2)
+        cost = _ets_cost(log[:, [series, series]], own, both)[:, 0]
+        if cost[1] < cost[0]:
+            _set_ets(parameters, np.array([series]), np.array(found)[:, None])
+
+
+def _ets_cost(log: Floats, parameters: Parameters, smoothing: Floats) -> Floats:
+    """`(trials, series)` for `(4, trials, series)` smoothings: the errors one day ahead and those
+    of the mean of the next 14 days. What foretells tomorrow best often wanders too far in two
+    weeks."""
+    trial = _trial(parameters, 0, *smoothing)
     trial.trend = np.where(trial.beta > 0, trial.trend, 0.0)
     states = run(log, trial, keep=len(log), seasons=False)
     loud = np.sqrt(parameters.noise[0].T)[np.arange(len(log)) % WEEK]
     one, _ = _mean_square(states.errors / loud[:, None])
     fortnight, looks = _fortnight(log, states, trial, parameters.season[0])
-    cost = np.log(one + 1e-9) + looks / (looks + _TRUSTED) * np.log(fortnight + 1e-9)
-    cost = np.where((trial.beta > 0) & (observed < WITH_TREND), np.inf, cost)
-    chosen = _ETS_GRID[cost.argmin(axis=0)]
-    parameters.alpha[0], parameters.beta[0] = chosen[:, 0], chosen[:, 1]
-    parameters.gamma[0], parameters.phi[0] = chosen[:, 2], chosen[:, 3]
-    parameters.trend[0] = np.where(chosen[:, 1] > 0, parameters.trend[0], 0.0)
+    trust = looks / (looks + _TRUSTED)
+    return np.asarray(np.log(one + 1e-9) + trust * np.log(fortnight + 1e-9))
+
+
+def _set_ets(parameters: Parameters, series: NDArray[np.int64], smoothing: Floats) -> None:
+    """Smoothing `(4, series)` of the pool's ETS, in place."""
+    parameters.alpha[0, series], parameters.beta[0, series] = smoothing[0], smoothing[1]
+    parameters.gamma[0, series], parameters.phi[0, series] = smoothing[2], smoothing[3]
+    trend = parameters.trend[0, series]
+    parameters.trend[0, series] = np.where(smoothing[1] > 0, trend, 0.0)
 
 
 def _choose_ses(log: Floats, observed: NDArray[np.int64], parameters: Parameters) -> None:

@@ -11,11 +11,11 @@ Floats = NDArray[np.float64]
 
 
 def maximum_likelihood(
-    log: Floats, with_trend: bool, parameters: Parameters, series: np.intp
-) -> None:
-    """Sets the smoothing of the pool's ETS for one series, from the grid's choice, which stays
-    where the search fails. First states are statsmodels' heuristic ones: estimating them costs six
-    times as much and changes nothing that is forecast."""
+    log: Floats, with_trend: bool, parameters: Parameters, series: int
+) -> tuple[float, float, float, float] | None:
+    """alpha, beta, gamma and phi of the pool's ETS for one series, searched from the grid's
+    choice; None where the search fails. First states are statsmodels' heuristic ones: estimating
+    them costs six times as much and changes nothing that is forecast."""
     import warnings
 
     from statsmodels.tools.sm_exceptions import ConvergenceWarning
@@ -42,14 +42,10 @@ def maximum_likelihood(
                 initialization_method="heuristic",
             ).fit(start_params=np.array(start), disp=0, maxiter=200)
     except (ValueError, np.linalg.LinAlgError):
-        return
-    values = [result.alpha, result.beta if with_trend else 0.0, result.gamma]
-    phi = result.phi if with_trend else 0.0
-    if not np.isfinite([*values, phi]).all():
-        return
-    member = 0
-    parameters.alpha[member, series], parameters.beta[member, series] = values[0], values[1]
-    parameters.gamma[member, series], parameters.phi[member, series] = values[2], phi
+        return None
+    beta, phi = (result.beta, result.phi) if with_trend else (0.0, 0.0)
+    found = (float(result.alpha), float(beta), float(result.gamma), float(phi))
+    return found if np.isfinite(found).all() else None
 
 
 def _interpolated(log: Floats, season: Floats, first: int) -> Floats:

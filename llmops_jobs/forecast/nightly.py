@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmops_jobs.forecast import engine
+from llmops_jobs.forecast import engine, spread
 from llmops_jobs.forecast.coherence import reconcile
 from llmops_jobs.forecast.draws import Singles
 from llmops_jobs.forecast.history import COST, METRICS, TOKEN_TYPES, TOKENS, TOTAL, History
@@ -20,9 +17,7 @@ from llmops_jobs.forecast.holidays import effect, rows_of
 from llmops_jobs.forecast.prices import PriceChanges
 from llmops_jobs.forecast.scopes import Columns, Key, columns, dimensions_of
 from llmops_jobs.forecast.settings import ForecastSettings
-
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
+from llmops_jobs.forecast.threads import one_thread
 
 Floats = NDArray[np.float64]
 
@@ -39,7 +34,7 @@ class Night:
     keys: list[Key]  # (metric, scope)
     values: Singles  # (keys, horizon, paths), the first day the one after `as_of`
     past: Floats  # (days, keys): what was spent, from the first day of the history to `as_of`
-    method: list[str]  # per key
+    method: list[str]  # per key: the models; then what was corrected first, each after a `; `
     widened: Floats  # (keys,): factor on the interval
 
     def paths(self, metric: str, scope: str) -> Singles | None:
@@ -73,7 +68,7 @@ class Forecaster:
         chosen = self._columns(metrics, end)
         keys = list(chosen)
         widened = np.array([(widen or {}).get(key, 1.0) for key in keys])
-        with _one_thread():
+        with one_thread():
             result = engine.forecast(
                 self._comparable(chosen, end),
                 [f"{metric}:{scope}" for metric, scope in keys],
@@ -87,7 +82,7 @@ class Forecaster:
         self._reprice(chosen, result.values, past, end)
         self._keep_holidays(keys, result.values, end)
         _add_up(keys, result.values)
-        return Night(as_of, horizon, keys, result.values, past, result.method, widened)
+        return Night(as_of, horizon, keys, result.values, past, _methods(result, as_of), widened)
 
     def _columns(self, metrics: Sequence[str], end: int) -> Columns:
         return columns(self.history, self.settings, self.extra_scopes, metrics, end)
@@ -101,7 +96,8 @@ class Forecaster:
             end = max(self.history.index(refit) + 1, 1)
             then = self._columns(list(dict.fromkeys(metric for metric, _ in new)), end)
             amounts = self._comparable({key: then.get(key, chosen[key]) for key in new}, end)
-            more = engine.fit(amounts, self._important(new, amounts, end))
+            important = self._important(new, amounts, end)
+            more = spread.fit(amounts, important, self.settings.processes)
             fitted = more if fitted is None else fitted.extend(more)
             known = [*known, *new]
             self._fits = {day: kept for day, kept in self._fits.items() if day >= refit}
@@ -169,17 +165,25 @@ class Forecaster:
             values[np.ix_(own, ahead)] *= scale.astype(np.float32)
 
 
-@cache
-def _threads() -> ThreadpoolController:
-    import scipy.linalg  # noqa: F401  the controller knows only what is loaded by now
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
-
-
-def _one_thread() -> AbstractContextManager[object]:
-    """Small matrices: a second BLAS thread only waits, and other processes have the cores."""
-    return _threads().limit(limits=1, user_api="blas")
+def _methods(made: engine.Paths, as_of: date) -> list[str]:
+    """How each series was forecast: the models, a level that moved and since when, and the days
+    of the last four weeks that were set aside as outliers."""
+    told = list(made.method)
+    for at, age in enumerate(made.shift.age.tolist()):
+        odd = made.outlier[:, at]
+        while 0 < age < len(odd) and odd[-age - 1]:
+            age += 1  # set aside for its size: the first day of the new level
+        if age:
+            since = as_of - timedelta(days=age - 1)
+            size, low, high = (
+                np.exp(x[at]) for x in (made.shift.size, made.shift.low, made.shift.high)
+            )
+            told[at] += f"; level x{size:.2f} ({low:.2f} to {high:.2f}) since {since}"
+        ago = len(odd) - 1 - np.flatnonzero(odd)
+        days = [as_of - timedelta(days=day) for day in ago[(ago >= age) & (ago < _RECENT)].tolist()]
+        if days:
+            told[at] += f"; set aside {', '.join(day.isoformat() for day in days)}"
+    return told
 
 
 def _add_up(keys: Sequence[Key], values: Singles) -> None:

@@ -81,10 +81,13 @@ class ForecastSettings(Section):
         20, ge=1, description="largest values of each dimension; the others together are (other)"
     )
     small_share: float = Field(
-        0.05,
+        0.1,
         ge=0,
         lt=1,
-        description="share of spend below which ETS is chosen on a grid, without statsmodels",
+        description="share of spend below which ETS is chosen on a grid alone, without statsmodels",
+    )
+    processes: int = Field(
+        1, ge=1, le=64, description="that fit series where there are hundreds; same numbers"
     )
     anomaly_fdr: float = Field(0.05, gt=0, lt=1, description="false discovery rate of anomalies")
     anomaly_share: float = Field(

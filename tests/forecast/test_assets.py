@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from datetime import date, timedelta
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
 from assets import forecast
+from llmops_jobs import progress
 from llmops_jobs.cli.budgets import command as budgets_command
 from llmops_jobs.cli.forecast import command as forecast_command
+from llmops_jobs.forecast import runs
+from llmops_jobs.forecast.frames import QUANTILES, daily_rows
+from llmops_jobs.forecast.nightly import Night
+from llmops_jobs.forecast.scorecard import HORIZONS
 from llmops_jobs.resources import DeploymentResource
 from llmops_jobs.schedules import END_TAG, START_TAG
 from llmops_jobs.store import Database
@@ -41,7 +48,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     return database
 
 
-def run() -> dg.ExecuteInProcessResult:
+def run(
+    select: str = "*", first: date = NIGHTS[0], *, may_fail: bool = False
+) -> dg.ExecuteInProcessResult:
     assets = [
         forecast.spend_forecast,
         forecast.budget_status,
@@ -54,10 +63,11 @@ def run() -> dg.ExecuteInProcessResult:
         assets=assets[:4],
         asset_checks=assets[4:],
         resources={"deployment": DeploymentResource()},
-        jobs=[dg.define_asset_job("all", selection="*")],
+        jobs=[dg.define_asset_job("all", selection=select)],
     )
-    tags = {START_TAG: NIGHTS[0].isoformat(), END_TAG: NIGHTS[-1].isoformat()}
-    return defs.resolve_job_def("all").execute_in_process(tags=tags)
+    tags = {START_TAG: first.isoformat(), END_TAG: NIGHTS[-1].isoformat()}
+    job = defs.resolve_job_def("all")
+    return job.execute_in_process(tags=tags, raise_on_error=not may_fail)
 
 
 def test_a_run_over_three_nights_fills_the_tables_and_the_commands_tell_them(
@@ -111,3 +121,89 @@ def test_running_a_range_again_gives_the_same_rows(home: Database) -> None:
     run()
     for table, rows in before.items():
         assert home.table(table, PROJECT).to_json() == rows
+
+
+def test_a_forecaster_that_has_lost_its_calibration_fails_its_check(home: Database) -> None:
+    for as_of in nights(12, 28):  # so sure of itself, and so wrong
+        rows = [
+            {
+                "scope": "total",
+                "metric": "cost_usd",
+                "target_day": as_of + timedelta(days=ahead),
+                "horizon": ahead,
+                "mean": 9.0,
+                "widened": 1.0,
+                "method": "by hand",
+            }
+            | dict.fromkeys(QUANTILES, 9.0)
+            for ahead in HORIZONS
+        ]
+        home.replace_day("spend_forecast", PROJECT, as_of, pd.DataFrame(rows))
+    result = run("forecast_score", NIGHTS[-1])
+    assert result.success  # it warns: the forecast of tonight is still the best there is
+    (check,) = result.get_asset_check_evaluations()
+    assert not check.passed
+    assert check.severity == dg.AssetCheckSeverity.WARN
+    assert "cost_usd: the 80 % interval held 0%" in (check.description or "")
+
+
+def test_a_crossing_quantile_stops_the_run(home: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crossing(night: Night) -> pd.DataFrame:
+        rows = daily_rows(night)
+        return rows.assign(p10=rows["p90"] + 1)
+
+    monkeypatch.setattr(runs, "daily_rows", crossing)
+    result = run(first=NIGHTS[-1], may_fail=True)
+    assert not result.success
+    (check,) = result.get_asset_check_evaluations()
+    assert not check.passed
+    assert check.metadata["rows"].value > 0
+    assert home.table("budget_status", PROJECT).empty
+
+
+def test_a_contract_with_a_later_date_lowers_the_forecast_from_that_day(
+    home: Database, tmp_path: Path
+) -> None:
+    begins = date(2026, 9, 20)
+    (tmp_path / "prices.yaml").write_text(
+        f"prices: [{{match: {{model: '^gpt-4o$'}}, from: {begins}, "
+        "per_million_tokens: {input: 1.25, cache_read: 0.625, output: 5}}]"
+    )
+    with (tmp_path / "llmops.yaml").open("a") as file:
+        file.write(f"ledger: {{price_file: {tmp_path}/prices.yaml}}\n")
+    assert run("spend_forecast", NIGHTS[-1]).success
+    asked = ["--scope", "model=gpt-4o", "--json"]
+    told = CliRunner().invoke(forecast_command, asked, catch_exceptions=False).output
+    (answer,) = json.loads(told)["projects"]
+    median = {
+        date.fromisoformat(day["target_day"]): day["p50"]
+        for day in answer["daily"]
+        if day["metric"] == "cost_usd"
+    }
+    week_before = sum(median[begins - timedelta(days=ahead)] for ahead in range(1, 8))
+    week_after = sum(median[begins + timedelta(days=ahead)] for ahead in range(7))
+    assert week_after == pytest.approx(week_before / 2, rel=0.1)
+
+
+def test_assets_tell_how_far_they_are(home: Database) -> None:
+    heard: list[tuple[str, int, int]] = []
+    with progress.listening(lambda *told: heard.append(told)):
+        run()
+    for asset in ("spend_forecast", "budget_status", "anomaly", "forecast_score"):
+        assert [told for told in heard if told[0] == asset] == [
+            (asset, done, 3) for done in range(4)
+        ]
+
+
+def test_a_level_that_moved_is_told_with_its_date(home: Database) -> None:
+    rows = usage(41)
+    since = NIGHTS[-1] - timedelta(days=5)
+    moved = rows["day"] >= since
+    rows["cost_usd"] = [
+        cost * 4 if there else cost for cost, there in zip(rows["cost_usd"], moved, strict=True)
+    ]
+    store(home, rows)
+    run("spend_forecast", NIGHTS[-1])
+    told = CliRunner().invoke(forecast_command, [], catch_exceptions=False).output
+    assert "total: level x4." in told or "total: level x3.9" in told
+    assert f"since {since}" in told

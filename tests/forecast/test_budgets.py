@@ -129,6 +129,74 @@ def test_spend_includes_credits_though_the_forecast_does_not(database: Database)
     assert found["forecast_p10_usd"] > found["spent_usd"]
 
 
+def test_a_quarter_counts_all_of_its_days_however_short_the_history_of_a_forecast(
+    database: Database,
+) -> None:
+    store(database, pd.DataFrame([row(day, 1e6) for day in nights(0, 46)]))  # from 1 August
+    brief = SETTINGS.model_copy(update={"history_days": 28})
+    (_, rows), *_ = runs.budget_statuses(
+        database, PROJECT, [AS_OF], brief, [budget(1000, period="quarter")]
+    )
+    found = rows.iloc[0]
+    assert (found["period_start"], found["period_end"]) == (date(2026, 7, 1), date(2026, 10, 1))
+    assert found["spent_usd"] == pytest.approx(46 * 5.0)
+    assert found["forecast_p50_usd"] == pytest.approx((46 + 15) * 5.0, rel=0.02)
+
+
+def test_a_month_with_a_change_of_clock_is_an_hour_of_spend_longer(database: Database) -> None:
+    store(database, pd.DataFrame([row(day, 1e6) for day in nights(0, 107)]))  # 5 USD a day
+    as_of = date(2026, 11, 15)
+    (found,) = status(database, budget(1000, time_zone="America/New_York"), as_of=as_of)
+    # From 1 November 04:00 UTC (summer time) to 1 December 05:00 UTC (winter time).
+    assert found["spent_usd"] == pytest.approx(5.0 * (15 - 4 / 24))
+    ahead = found["forecast_p50_usd"] - found["spent_usd"]
+    assert ahead == pytest.approx(5.0 * (15 + 5 / 24), rel=0.02)
+
+
+def test_budgets_in_two_currencies_are_both_judged_in_dollars(
+    database: Database, spend: float
+) -> None:
+    dollars, euros = status(
+        database,
+        budget(1.1 * spend),
+        budget(spend, currency="EUR", usd_per_unit=Decimal("1.1")),
+    )
+    assert float(euros["amount_usd"]) == pytest.approx(float(dollars["amount_usd"]))
+    for name in ("spent_usd", "probability_over", "exhausted_on", "status"):
+        assert euros[name] == dollars[name]
+
+
+@pytest.mark.parametrize("spent", [0.0, 1e-9, 1e12])
+def test_amounts_of_any_size_have_a_status_and_an_interval_with_a_width(
+    database: Database, spent: float
+) -> None:
+    rows = pd.DataFrame([row(day, 1e6) for day in nights(0, 46)])
+    rows["cost_usd"] = [Decimal(repr(spent)) for _ in range(len(rows))]
+    store(database, rows)
+    (found,) = status(database, budget(100))
+    assert found["status"] == ("over" if spent > 1 else "ok")
+    assert found["forecast_p10_usd"] < found["forecast_p90_usd"]
+    assert found["spent_usd"] == pytest.approx(15 * spent)
+
+
+def test_a_day_of_ten_to_the_twelve_is_spent_but_not_expected_again(database: Database) -> None:
+    rows = pd.DataFrame([row(day, 1e6) for day in nights(0, 46)])
+    rows.loc[rows["day"] == AS_OF - timedelta(days=8), "cost_usd"] = Decimal(10) ** 12
+    store(database, rows)
+    (found,) = status(database, budget(100))
+    assert found["status"] == "over"
+    assert found["forecast_p90_usd"] - found["spent_usd"] < 1000
+
+
+def test_a_day_that_was_not_copied_is_guessed_and_told(database: Database) -> None:
+    gone = AS_OF - timedelta(days=1)
+    store(database, pd.DataFrame([row(day, 1e6) for day in nights(0, 46)]), missing=[gone])
+    (found,) = status(database, budget(1000))
+    assert found["spent_usd"] == pytest.approx(14 * 5.0)
+    assert found["forecast_p50_usd"] == pytest.approx(30 * 5.0, rel=0.02)
+    assert "1 day is not copied yet, guessed at $5.00" in found["advice"]
+
+
 def test_another_currency_needs_its_price_in_dollars() -> None:
     with pytest.raises(ValidationError, match="usd_per_unit"):
         budget(100, currency="EUR")

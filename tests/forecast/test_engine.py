@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from llmops_jobs.forecast import engine
+from llmops_jobs.forecast import engine, spread
 from llmops_jobs.forecast.frames import quantiles
 
 HORIZON = 30
@@ -17,13 +17,13 @@ def weekly(days: int, series: int = 1, *, noise: float = 0.1, seed: int = 3) -> 
     return 100 * weekday * np.exp(noise * random.standard_normal((days, series)))
 
 
-def spread(amounts: np.ndarray, **options: object) -> np.ndarray:
+def spread_of(amounts: np.ndarray, **options: object) -> np.ndarray:
     names = [f"series {number}" for number in range(amounts.shape[1])]
     return quantiles(engine.forecast(amounts, names, HORIZON, seed=1, **options).values)  # type: ignore[arg-type]
 
 
 def test_a_weekly_series_is_forecast_with_its_weekend() -> None:
-    q = spread(weekly(140))
+    q = spread_of(weekly(140))
     middle = q[3, 0]
     weekday = (140 + np.arange(HORIZON)) % 7
     assert middle[weekday < 5].mean() == pytest.approx(100, rel=0.1)
@@ -32,7 +32,7 @@ def test_a_weekly_series_is_forecast_with_its_weekend() -> None:
 
 def test_the_intervals_hold_what_they_promise() -> None:
     amounts = weekly(200, 60, seed=11)
-    q = spread(amounts[:-HORIZON])
+    q = spread_of(amounts[:-HORIZON])
     came = amounts[-HORIZON:].T
     inside = ((came >= q[1]) & (came <= q[5])).mean()
     assert 0.75 < inside < 0.93
@@ -40,7 +40,7 @@ def test_the_intervals_hold_what_they_promise() -> None:
 
 @pytest.mark.parametrize("days", [1, 2, 7, 20, 27, 28, 56, 365])
 def test_every_length_of_history_gets_an_ordered_interval_of_some_width(days: int) -> None:
-    q = spread(weekly(days))
+    q = spread_of(weekly(days))
     assert np.isfinite(q).all()
     assert (q >= 0).all()
     assert (np.diff(q, axis=0) >= 0).all()
@@ -49,7 +49,7 @@ def test_every_length_of_history_gets_an_ordered_interval_of_some_width(days: in
 
 def test_a_shorter_history_has_a_wider_interval() -> None:
     def width(days: int) -> float:
-        q = spread(weekly(days))
+        q = spread_of(weekly(days))
         return float((q[5] / q[1]).mean())
 
     assert width(3) > width(14) > width(140)
@@ -57,16 +57,16 @@ def test_a_shorter_history_has_a_wider_interval() -> None:
 
 def test_a_runaway_day_last_week_leaves_the_forecast_where_it_was() -> None:
     amounts = weekly(140)
-    plain = spread(amounts)[3].mean()
+    plain = spread_of(amounts)[3].mean()
     amounts[-3] *= 20
-    assert spread(amounts)[3].mean() == pytest.approx(plain, rel=0.1)
+    assert spread_of(amounts)[3].mean() == pytest.approx(plain, rel=0.1)
 
 
 def test_a_jump_on_the_newest_day_widens_the_interval_upwards() -> None:
     amounts = weekly(140)
-    before = spread(amounts)
+    before = spread_of(amounts)
     amounts[-1] *= 5
-    after = spread(amounts)
+    after = spread_of(amounts)
     assert after[5].mean() > 2 * before[5].mean()
     assert after[3].mean() == pytest.approx(before[3].mean(), rel=0.25)
 
@@ -85,9 +85,9 @@ def test_a_missing_day_is_not_a_zero() -> None:
     gaps, zeros = amounts.copy(), amounts.copy()
     gaps[-9:-5] = np.nan
     zeros[-9:-5] = 0.0
-    plain = spread(amounts)[3].mean()
-    assert spread(gaps)[3].mean() == pytest.approx(plain, rel=0.05)
-    assert spread(zeros)[3].mean() == pytest.approx(plain, rel=0.1)  # an outage: set aside
+    plain = spread_of(amounts)[3].mean()
+    assert spread_of(gaps)[3].mean() == pytest.approx(plain, rel=0.05)
+    assert spread_of(zeros)[3].mean() == pytest.approx(plain, rel=0.1)  # an outage: set aside
 
 
 def test_the_same_seed_gives_the_same_bytes_with_whatever_else_is_forecast() -> None:
@@ -99,6 +99,38 @@ def test_the_same_seed_gives_the_same_bytes_with_whatever_else_is_forecast() -> 
     for part in (slice(0, 2), slice(2, 3), slice(3, 6)):
         alone = engine.forecast(amounts[:, part], names[part], HORIZON, seed=7).values
         assert alone.tobytes() == together[part].tobytes()
+
+
+def test_the_same_parameters_are_chosen_by_however_many_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(spread, "_WORTH", 2)
+    monkeypatch.setattr(spread, "_CHUNK", 3)
+    amounts = weekly(70, 7)
+    important = np.arange(7) == 2
+    one, two = (spread.fit(amounts, important, processes) for processes in (1, 2))
+    whole = engine.fit(amounts, important)
+    for other in (two, whole):
+        assert other.weights.tobytes() == one.weights.tobytes()
+        assert other.parameters.alpha.tobytes() == one.parameters.alpha.tobytes()
+        assert other.scale.tobytes() == one.scale.tobytes()
+
+
+def test_an_erratic_weekend_has_the_wider_interval() -> None:
+    random = np.random.default_rng(2)
+    weekend = np.arange(210) % 7 >= 5
+    noise = np.where(weekend, 0.6, 0.05) * random.standard_normal(210)
+    q = spread_of((100 * np.exp(noise))[:, None])
+    width = np.log(q[5] / q[1])[0]
+    ahead = (210 + np.arange(HORIZON)) % 7 >= 5
+    assert width[ahead].mean() > 3 * width[~ahead].mean()
+
+
+def test_a_first_week_with_a_weekend_is_read_as_one() -> None:
+    q = spread_of(weekly(9, noise=0.03))
+    weekday = (9 + np.arange(HORIZON)) % 7
+    middle = q[3, 0]
+    assert middle[weekday >= 5].mean() < 0.75 * middle[weekday < 5].mean()
 
 
 @pytest.mark.parametrize(
@@ -131,7 +163,7 @@ def test_the_same_seed_gives_the_same_bytes_with_whatever_else_is_forecast() -> 
     ],
 )
 def test_bad_input_gets_a_wide_honest_interval(amounts: np.ndarray) -> None:
-    q = spread(amounts)
+    q = spread_of(amounts)
     assert np.isfinite(q).all()
     assert (q >= 0).all()
     assert (np.diff(q, axis=0) >= 0).all()
@@ -144,13 +176,13 @@ def test_a_sum_over_series_that_move_together_is_as_wide_as_they_are() -> None:
     amounts = 10 * common * np.exp(0.02 * random.standard_normal((140, 30)))
     names = [f"series {number}" for number in range(30)]
     paths = engine.forecast(amounts, names, HORIZON, seed=1).values.sum(axis=0)
-    own = spread(amounts)
+    own = spread_of(amounts)
     relative = np.quantile(paths, 0.9, axis=0) / np.quantile(paths, 0.1, axis=0)
     assert relative.mean() > 0.75 * (own[5] / own[1]).mean()
 
 
 def test_a_free_model_is_forecast_at_nothing_and_nothing_is_inside_the_interval() -> None:
-    q = spread(np.zeros((60, 1)))
+    q = spread_of(np.zeros((60, 1)))
     assert (q[:5] == 0).all()
     assert (q[6] > 0).all()
 
@@ -158,7 +190,7 @@ def test_a_free_model_is_forecast_at_nothing_and_nothing_is_inside_the_interval(
 def test_a_weekend_without_use_stays_one() -> None:
     amounts = weekly(140)
     amounts[np.arange(140) % 7 >= 5] = 0.0
-    q = spread(amounts)
+    q = spread_of(amounts)
     shut = (140 + np.arange(HORIZON)) % 7 >= 5
     assert (q[3, 0, shut] == 0).all()
     assert q[3, 0, ~shut].mean() == pytest.approx(100, rel=0.1)
