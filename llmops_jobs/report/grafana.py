@@ -92,10 +92,11 @@ PANELS: Final = (
         height=6,
     ),
     Panel(
-        "p95 latency by feature (largest cell)",
+        "p95 latency of traces, by feature",
         "timeseries",
-        "SELECT time, feature AS metric, MAX(p95) AS value FROM v_latency_daily "
-        f"WHERE {_WHEN} AND metric = 'latency' AND n >= 20 GROUP BY time, feature ORDER BY time",
+        "SELECT time, SUBSTR(scope, 9) AS metric, p95 AS value FROM v_latency_daily "
+        f"WHERE {_WHEN} AND level = 'trace' AND metric = 'latency' AND scope LIKE 'feature=%' "
+        "AND n >= 20 ORDER BY time, scope",
         "s",
     ),
     Panel(

