@@ -37,7 +37,9 @@ class Unpriced:
 
 def section(edition: Edition) -> Section:
     blocks = [*_unpriced(edition), *_audit(edition), *_bills(edition), *_issues(edition)]
-    if not blocks:
+    if not edition.usage.total("requests", edition.first, edition.last):
+        blocks = [Text(prose=["There was no call to price in this period."])]
+    elif not blocks:
         blocks = [Text(prose=["Every call has a price, and nothing was there to audit it by."])]
     elif not unpriced(edition):
         blocks.insert(0, Text(prose=["Every call has a price."]))

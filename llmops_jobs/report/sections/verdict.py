@@ -42,6 +42,9 @@ _DECISIONS = (
 )
 _RANK: dict[Status, int] = {"act": 0, "watch": 1, "ok": 2, "none": 3}
 _SHOWN = 6
+_NOTHING = Decision(
+    prose=["Find out whether nothing ran or nothing was copied."], command="llmops doctor"
+)
 
 
 def verdict(edition: Edition) -> Verdict:
@@ -50,7 +53,7 @@ def verdict(edition: Edition) -> Verdict:
             status="watch",
             headline=["No model call was recorded in this period."],
             findings=[],
-            decisions=completeness.decisions(edition),
+            decisions=[_NOTHING, *completeness.decisions(edition)],
             traces=edition.calls(),
         )
     found = [finding for topic in _FINDINGS for finding in topic(edition)]
