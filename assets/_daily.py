@@ -1,6 +1,6 @@
 """What every daily asset shares: the partitions, one run for a whole range, the loop over days."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -11,6 +11,9 @@ from llmops_jobs import progress
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.partitions import DAILY
 from llmops_jobs.resources import DeploymentResource
+
+#: From a project's days to each of them with its metadata.
+Step = Callable[[Deployment, str, Sequence[date]], Iterator[tuple[date, Mapping[str, Any]]]]
 
 
 def daily_asset(
@@ -76,6 +79,32 @@ def each_batch(
             yield opened, project.id, batch
             done += len(batch)
     progress.tell(asset, len(days), len(days))
+
+
+def run_step(context: dg.AssetExecutionContext, deployment: DeploymentResource, step: Step) -> None:
+    """A step over the run's days, small days together, each day's metadata as it is told."""
+    for home, project, days in each_batch(context, deployment):
+        for day, metadata in step(home, project, days):
+            add_day_metadata(context, day, metadata)
+
+
+def check_days(
+    context: dg.AssetCheckExecutionContext,
+    deployment: DeploymentResource,
+    find: Callable[[Deployment, Sequence[date]], list[str]],
+    right: str,
+    *,
+    advice: str = "",
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
+) -> dg.AssetCheckResult:
+    """What `find` finds wrong with the run's days: the first of it in words, then the advice."""
+    wrong = find(deployment.open(), [date.fromisoformat(key) for key in context.partition_keys])
+    return dg.AssetCheckResult(
+        passed=not wrong,
+        severity=severity,
+        description="; ".join(wrong[:5]) + advice if wrong else right,
+        metadata={"found": len(wrong)},
+    )
 
 
 def last_day(context: dg.AssetExecutionContext) -> date:

@@ -1,11 +1,11 @@
 """The group `ledger`: what every call cost, what that adds up to, and why it changed."""
 
-from datetime import date
-
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset, each_batch, each_day
+from assets._daily import add_day_metadata, check_days, daily_asset, each_day, run_step
 from llmops_jobs.resources import DeploymentResource
+
+WARN = dg.AssetCheckSeverity.WARN
 
 
 @daily_asset(
@@ -34,9 +34,7 @@ def costs(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> 
 def usage_daily(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
     from llmops_jobs.ledger.daily import aggregate_days
 
-    for home, project, days in each_batch(context, deployment):
-        for day, told in aggregate_days(home, project, days):
-            add_day_metadata(context, day, told)
+    run_step(context, deployment, aggregate_days)
 
 
 @daily_asset(
@@ -50,9 +48,7 @@ def usage_daily(context: dg.AssetExecutionContext, deployment: DeploymentResourc
 def cost_audit(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
     from llmops_jobs.ledger.daily import audit_days
 
-    for home, project, days in each_batch(context, deployment):
-        for day, told in audit_days(home, project, days):
-            add_day_metadata(context, day, told)
+    run_step(context, deployment, audit_days)
 
 
 @daily_asset(
@@ -66,9 +62,7 @@ def cost_audit(context: dg.AssetExecutionContext, deployment: DeploymentResource
 def spend_change(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
     from llmops_jobs.ledger.daily import explain_days
 
-    for home, project, days in each_batch(context, deployment):
-        for day, told in explain_days(home, project, days):
-            add_day_metadata(context, day, told)
+    run_step(context, deployment, explain_days)
 
 
 @dg.asset_check(
@@ -79,12 +73,7 @@ def every_call_has_a_cost(
 ) -> dg.AssetCheckResult:
     from llmops_jobs.ledger.checks import calls_without_cost
 
-    wrong = calls_without_cost(deployment.open(), _days(context))
-    return dg.AssetCheckResult(
-        passed=not wrong,
-        description="; ".join(wrong[:5]) or "every call has one",
-        metadata={"days": len(wrong)},
-    )
+    return check_days(context, deployment, calls_without_cost, "every call has one")
 
 
 @dg.asset_check(
@@ -95,16 +84,24 @@ def unpriced_spend(
 ) -> dg.AssetCheckResult:
     from llmops_jobs.ledger.checks import unpriced_models
 
-    models = unpriced_models(deployment.open(), _days(context))
-    return dg.AssetCheckResult(
-        passed=not models,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=f"without a price: {', '.join(models)}. Add them to ledger.price_file and run "
-        "costs* again."
-        if models
-        else "every call is priced",
-        metadata={"models": len(models)},
-    )
+    advice = " without a price: add them to ledger.price_file and run costs* again"
+    right = "every call is priced"
+    return check_days(context, deployment, unpriced_models, right, advice=advice, severity=WARN)
+
+
+@dg.asset_check(
+    asset="usage_daily",
+    description="Calls whose reported tokens or model cannot be true or are missing, by name.",
+)
+def doubtful_amounts(
+    context: dg.AssetCheckExecutionContext, deployment: DeploymentResource
+) -> dg.AssetCheckResult:
+    from llmops_jobs.ledger import checks
+
+    advice = ". What each means and is counted at: docs/ledger.md"
+    right = "no reported amount is doubtful"
+    find = checks.doubtful_amounts
+    return check_days(context, deployment, find, right, advice=advice, severity=WARN)
 
 
 @dg.asset_check(
@@ -117,13 +114,7 @@ def differences_are_explained(
 ) -> dg.AssetCheckResult:
     from llmops_jobs.ledger.checks import unexplained_models
 
-    models = unexplained_models(deployment.open(), _days(context))
-    return dg.AssetCheckResult(
-        passed=not models,
-        severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(models) or "all of them are",
-        metadata={"models": len(models)},
-    )
+    return check_days(context, deployment, unexplained_models, "all of them are", severity=WARN)
 
 
 @dg.asset_check(
@@ -134,13 +125,4 @@ def changes_add_up(
 ) -> dg.AssetCheckResult:
     from llmops_jobs.ledger.checks import changes_that_do_not_add_up
 
-    wrong = changes_that_do_not_add_up(deployment.open(), _days(context))
-    return dg.AssetCheckResult(
-        passed=not wrong,
-        description="; ".join(wrong[:5]) or "all of them do",
-        metadata={"scopes": len(wrong)},
-    )
-
-
-def _days(context: dg.AssetCheckExecutionContext) -> list[date]:
-    return [date.fromisoformat(key) for key in context.partition_keys]
+    return check_days(context, deployment, changes_that_do_not_add_up, "all of them do")

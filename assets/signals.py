@@ -1,23 +1,9 @@
 """The group `signals`: how calls ended, how fast they were, how well liked, what outcomes cost."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
-from typing import Any
-
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset, each_batch
-from llmops_jobs.deployment import Deployment
+from assets._daily import check_days, daily_asset, run_step
 from llmops_jobs.resources import DeploymentResource
-
-Step = Callable[[Deployment, str, Sequence[date]], Iterator[tuple[date, Mapping[str, Any]]]]
-
-
-def _run(context: dg.AssetExecutionContext, deployment: DeploymentResource, step: Step) -> None:
-    """Runs a step over the run's days, small days together."""
-    for home, project, days in each_batch(context, deployment):
-        for day, metadata in step(home, project, days):
-            add_day_metadata(context, day, metadata)
 
 
 @daily_asset(
@@ -31,7 +17,7 @@ def _run(context: dg.AssetExecutionContext, deployment: DeploymentResource, step
 def outcomes(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
     from llmops_jobs.signals.nightly import write_outcomes
 
-    _run(context, deployment, write_outcomes)
+    run_step(context, deployment, write_outcomes)
 
 
 @daily_asset(
@@ -45,7 +31,7 @@ def outcomes(context: dg.AssetExecutionContext, deployment: DeploymentResource) 
 def latency_daily(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
     from llmops_jobs.signals.nightly import write_latency
 
-    _run(context, deployment, write_latency)
+    run_step(context, deployment, write_latency)
 
 
 @daily_asset(
@@ -54,12 +40,12 @@ def latency_daily(context: dg.AssetExecutionContext, deployment: DeploymentResou
     kinds={"duckdb"},
     table="error_daily",
     description="Errors by class and family, retries and what they recovered, wasted spend, rate "
-    "limits by the hour, and the families of errors ever seen.",
+    "limits by the hour, failures of tools, and the families of errors ever seen.",
 )
 def error_daily(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
     from llmops_jobs.signals.nightly import write_errors
 
-    _run(context, deployment, write_errors)
+    run_step(context, deployment, write_errors)
 
 
 @daily_asset(
@@ -73,7 +59,7 @@ def error_daily(context: dg.AssetExecutionContext, deployment: DeploymentResourc
 def feedback_daily(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
     from llmops_jobs.signals.nightly import write_feedback
 
-    _run(context, deployment, write_feedback)
+    run_step(context, deployment, write_feedback)
 
 
 @daily_asset(
@@ -87,22 +73,7 @@ def feedback_daily(context: dg.AssetExecutionContext, deployment: DeploymentReso
 def unit_cost_daily(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
     from llmops_jobs.signals.nightly import write_unit_cost
 
-    _run(context, deployment, write_unit_cost)
-
-
-def _check(
-    context: dg.AssetCheckExecutionContext,
-    deployment: DeploymentResource,
-    find: Callable[[Deployment, Sequence[date]], list[str]],
-    right: str,
-) -> dg.AssetCheckResult:
-    days = [date.fromisoformat(key) for key in context.partition_keys]
-    wrong = find(deployment.open(), days)
-    return dg.AssetCheckResult(
-        passed=not wrong,
-        description="; ".join(wrong[:5]) or right,
-        metadata={"breaches": len(wrong)},
-    )
+    run_step(context, deployment, write_unit_cost)
 
 
 @dg.asset_check(
@@ -113,7 +84,7 @@ def every_call_has_an_outcome(
 ) -> dg.AssetCheckResult:
     from llmops_jobs.signals.checks import calls_without_outcome
 
-    return _check(context, deployment, calls_without_outcome, "every call has one")
+    return check_days(context, deployment, calls_without_outcome, "every call has one")
 
 
 @dg.asset_check(
@@ -125,7 +96,7 @@ def every_latency_is_measured(
 ) -> dg.AssetCheckResult:
     from llmops_jobs.signals.checks import calls_not_measured
 
-    return _check(context, deployment, calls_not_measured, "every latency is in one bucket")
+    return check_days(context, deployment, calls_not_measured, "every latency is in one bucket")
 
 
 @dg.asset_check(
@@ -136,7 +107,7 @@ def every_call_is_counted(
 ) -> dg.AssetCheckResult:
     from llmops_jobs.signals.checks import calls_not_counted
 
-    return _check(context, deployment, calls_not_counted, "every call is counted once")
+    return check_days(context, deployment, calls_not_counted, "every call is counted once")
 
 
 @dg.asset_check(asset="feedback_daily", description="No cell has more votes than it can have.")
@@ -145,4 +116,4 @@ def votes_add_up(
 ) -> dg.AssetCheckResult:
     from llmops_jobs.signals.checks import impossible_rates
 
-    return _check(context, deployment, impossible_rates, "votes add up")
+    return check_days(context, deployment, impossible_rates, "votes add up")

@@ -42,6 +42,22 @@ def unpriced_models(home: Deployment, days: Sequence[date]) -> list[str]:
     return [f"{model} ({requests} calls)" for model, requests in most]
 
 
+def doubtful_amounts(home: Deployment, days: Sequence[date]) -> list[str]:
+    """Amounts of those days that are missing or doubtful for another cause than the price, each
+    with its calls and the models called most: `negative_tokens: 3 calls of gpt-4o`."""
+    if not days:
+        return []
+    told = []
+    for project in home.projects():
+        rows = home.database.table("cost_issue_daily", project.id, min(days), max(days))
+        rows = rows[rows["issue"] != "missing_price"]
+        for issue, parts in rows.groupby("issue"):
+            calls = parts.groupby("model")["requests"].sum().sort_values(ascending=False)
+            models = ", ".join(str(model) or "(no model)" for model in calls.index[:3])
+            told.append(f"{issue}: {calls.sum():,} calls of {models}")
+    return told
+
+
 def unexplained_models(home: Deployment, days: Sequence[date], share: float = 0.01) -> list[str]:
     """Models that the source charges another price for, without a known cause, where it matters:
     the difference is more than a share of the spend of those days."""
