@@ -8,12 +8,12 @@ what is left once calls are compared within feature and tenant, over the deviati
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from llmops_jobs.versions.estimate import Difference, difference
+from llmops_jobs.versions.estimate import Difference, Slices, differences
 from llmops_jobs.versions.pairs import Pair
 
 IMBALANCED = 0.1
@@ -47,25 +47,34 @@ class Imbalance:
         return left > max(IMBALANCED, _NOISE * self.noise)
 
 
-def balance(pair: Pair) -> list[Imbalance]:
-    """A row per covariate: feature, tenant, hour (UTC), weekday and input_tokens."""
+def balance(pair: Pair, whole: Slices) -> list[Imbalance]:
+    """A row per covariate: feature, tenant, hour (UTC), weekday and input_tokens.
+
+    `whole` is the pair's slice of everything.
+    """
+
+    def left(value: np.ndarray) -> Difference | None:
+        return next(differences(pair.arms, value, [whole]), ("", None))[1]
+
     calls, arm = pair.calls, pair.arms.arm
     found = []
     for name in ("feature", "tenant"):
         codes = calls[name]
         levels = {calls.text(code): codes == code for code in np.unique(codes)}
         # What is compared is compared within these two: nothing of them is left by construction.
-        found += _levels(pair, name, levels, adjusted=True)
+        found += _levels(pair, name, levels, None)
     hours = calls["hour"] // 6
-    found += _levels(pair, "hour", {name: hours == n for n, name in enumerate(_HOURS)})
+    found += _levels(pair, "hour", {name: hours == n for n, name in enumerate(_HOURS)}, left)
     weekday = (calls["day"] - 1) % 7  # day 1 of the calendar was a Monday
-    found += _levels(pair, "weekday", {name: weekday == n for n, name in enumerate(_WEEKDAYS)})
+    found += _levels(
+        pair, "weekday", {name: weekday == n for n, name in enumerate(_WEEKDAYS)}, left
+    )
     tokens = calls["input_tokens"]
     known = np.isfinite(tokens)
     if all((known & (arm == side)).any() for side in (0, 1)):
         length = np.where(known, np.log1p(np.where(known, tokens, 0)), np.nan)
         sides = [tokens[known & (arm == side)].mean() for side in (0, 1)]
-        row = _row(pair, "input_tokens", "", length, difference(pair.arms, length))
+        row = _row(pair, "input_tokens", "", length, left(length))
         found.append(
             Imbalance(**{**row.__dict__, "baseline_value": sides[0], "candidate_value": sides[1]})
         )
@@ -89,15 +98,19 @@ def caveats(pair: Pair, rows: list[Imbalance]) -> Iterator[str]:
 
 
 def _levels(
-    pair: Pair, covariate: str, levels: dict[str, np.ndarray], *, adjusted: bool = False
+    pair: Pair,
+    covariate: str,
+    levels: dict[str, np.ndarray],
+    left: Callable[[np.ndarray], Difference | None] | None,
 ) -> list[Imbalance]:
+    """The level that differs most; `left` gives what remains, None where nothing can."""
     rows = []
     for level, inside in levels.items():
         value = inside.astype(float)
-        if not adjusted and not 0 < value.mean() < 1:
+        if left is not None and not 0 < value.mean() < 1:
             continue
-        found = None if adjusted else difference(pair.arms, value)
-        rows.append(_row(pair, covariate, level, value, found, adjusted=adjusted))
+        found = left(value) if left is not None else None
+        rows.append(_row(pair, covariate, level, value, found, adjusted=left is None))
     return sorted(rows, key=lambda row: (-abs(row.smd_before), row.level))[:1]
 
 
@@ -114,7 +127,8 @@ def _row(
     means = [float(side.mean()) for side in sides]
     deviation = float(np.sqrt((sides[0].var() + sides[1].var()) / 2))
     if deviation < 1e-9 * (1 + abs(means[0])):  # all alike, but for the rounding of sums
-        deviation, means = 0.0, [means[0], means[0]] if np.allclose(*means) else means
+        alike = bool(np.isclose(means[0], means[1]))
+        deviation, means = 0.0, [means[0]] * 2 if alike else means
     # Two versions that share nothing of a level differ without any deviation to measure it by.
     apart = 0.0 if means[0] == means[1] else float(np.sign(means[1] - means[0])) * 10.0
     before = (means[1] - means[0]) / deviation if deviation > 0 else apart

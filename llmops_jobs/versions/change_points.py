@@ -21,7 +21,7 @@ WINDOW = 56
 AFTER = 3  # days of the new level that are needed
 BEFORE = 10  # and of the old one
 _WEEKDAYS_FROM = 21  # days from which weekdays have an effect of their own
-_Z = 1.959964
+_DOUBTED = 0.5  # p-values above this are not worth a second look
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _parts(panel: Panel) -> Iterator[tuple[Panel, np.ndarray]]:
 
 def _splits(part: Panel, y: np.ndarray) -> Iterator[Change]:
     """The best split of each row of `y`."""
-    from scipy import stats
+    from scipy.special import stdtr, stdtrit
 
     n = y.shape[1]
     weekly = n >= _WEEKDAYS_FROM
@@ -116,12 +116,13 @@ def _splits(part: Panel, y: np.ndarray) -> Iterator[Change]:
     inflation = _inflation(residual, splits[best])
     spread = spread * inflation
     freedom = np.maximum(freedom / inflation**2, 2.0)
-    tail = 2 * stats.t.sf(np.abs(shift) / spread, freedom)
-    tail = np.fmax(tail, _exact_tail(part, splits[best]))
-    p_values = np.minimum(1.0, tail * len(splits))
+    p_values = np.minimum(1.0, 2 * stdtr(freedom, -np.abs(shift) / spread) * len(splits))
+    for at in np.flatnonzero((p_values < _DOUBTED) & np.isfinite(part.trials[0])):
+        exact = _exact_tail(part.values[:, at], part.trials[:, at], int(splits[best[at]]))
+        p_values[at] = min(1.0, max(p_values[at], exact * len(splits)))
     # What began a day or two ago cannot be told from a bad day yet: tomorrow will say.
     settled = splits[best] <= n - AFTER
-    half = stats.t.ppf(stats.norm.cdf(_Z), freedom) * spread
+    half = stdtrit(freedom, 0.975) * spread
     for at, (scope, metric) in enumerate(part.keys):
         split = int(splits[best[at]])
         ends = shift[at] + np.array([0.0, -half[at], half[at]])
@@ -166,20 +167,14 @@ def _sampling_error(part: Panel, splits: np.ndarray) -> np.ndarray:
     return result
 
 
-def _exact_tail(part: Panel, split: np.ndarray) -> np.ndarray:
-    """Twice Fisher's one-sided p-value of the counts before and after; NaN for what is no rate."""
+def _exact_tail(rate: np.ndarray, trials: np.ndarray, split: int) -> float:
+    """Twice Fisher's one-sided p-value of the counts before and after a split."""
     from scipy.stats import hypergeom
 
-    trials = part.trials.T
-    passed = np.rint(part.values.T * trials)
-    after = np.arange(trials.shape[1]) >= split[:, None]
-    n, k = trials.sum(axis=1), passed.sum(axis=1)
-    n_after, k_after = (trials * after).sum(axis=1), (passed * after).sum(axis=1)
-    rate = np.isfinite(n)
-    result = np.full(len(n), np.nan)
-    law = hypergeom(n[rate], k[rate], n_after[rate])
-    result[rate] = 2 * np.minimum(law.cdf(k_after[rate]), law.sf(k_after[rate] - 1))
-    return result
+    passed = np.rint(rate * trials)
+    after = passed[split:].sum()
+    law = (trials.sum(), passed.sum(), trials[split:].sum())
+    return float(2 * min(hypergeom.cdf(after, *law), hypergeom.sf(after - 1, *law)))
 
 
 def _inflation(y: np.ndarray, split: np.ndarray) -> np.ndarray:

@@ -57,7 +57,7 @@ def compare(calls: Calls, day: date, settings: VersionSettings, first_seen: Firs
     balanced: list[dict[str, object]] = []
     for pair in pairs(calls, day, first_seen):
         parts = slices(pair)
-        imbalances = balance(pair)
+        imbalances = balance(pair, parts[0])
         balanced += [_balance_row(pair, row) for row in imbalances]
         of_pair = [*_in_turn(pair), *caveats(pair, imbalances)]
         for measure in measures(pair.calls):

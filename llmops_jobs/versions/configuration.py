@@ -95,9 +95,9 @@ def changes(before: Configuration, after: Configuration) -> list[str]:
     prompts = {*before.combinations["prompt_name"], *after.combinations["prompt_name"]}
     for prompt in sorted(prompts):
         for part in PARTS:
-            old, new = (_shares(side, prompt, part) for side in (before, after))
-            for value in sorted(old.keys() | new.keys()):
-                was, now = old.get(value, 0.0), new.get(value, 0.0)
+            shares = [_shares(side, prompt, part) for side in (before, after)]
+            for value in sorted(shares[0].keys() | shares[1].keys()):
+                was, now = (side.get(value, 0.0) for side in shares)
                 if abs(now - was) >= _SHARE:
                     said = f"{prompt or '(no prompt)'}: {part} {value or '(none)'}"
                     lines.append(f"{said} {was:.0%} → {now:.0%}")
@@ -138,6 +138,11 @@ def text_changes(
     for prompt in sorted(prompts - {""}):
         old, new = before.versions(prompt)[:1], after.versions(prompt)[:1]
         if old and new and old != new:
-            texts = [template(keys, prompt, int(version[0])).splitlines() for version in (old, new)]
-            names = (f"{prompt} {old[0]} ({before.day})", f"{prompt} {new[0]} ({after.day})")
-            yield prompt, list(difflib.unified_diff(*texts, *names, lineterm=""))
+            lines = difflib.unified_diff(
+                template(keys, prompt, int(old[0])).splitlines(),
+                template(keys, prompt, int(new[0])).splitlines(),
+                f"{prompt} {old[0]} ({before.day})",
+                f"{prompt} {new[0]} ({after.day})",
+                lineterm="",
+            )
+            yield prompt, list(lines)

@@ -131,10 +131,9 @@ def differences(
         smallest = np.minimum(*(_units(part, rows[sign == side], size) for side in (-1.0, 1.0)))
         sides = [sums(pooled * mean[arm::2]) for arm in (0, 1)]
         calls = [sums(of_arm[:, arm]) for arm in (0, 1)]
-        unseen = sum(
-            _unseen(calls[arm], sums(ones[:, arm])) if is_share else np.zeros(size)
-            for arm in (0, 1)
-        )
+        unseen = np.zeros(size)
+        for arm in (0, 1) if is_share else ():
+            unseen += _unseen(calls[arm], sums(ones[:, arm]))
         all_calls = sums(n.sum(axis=1))
         for slot, name in enumerate(part.names):
             if share[slot] <= 0:

@@ -48,19 +48,18 @@ def units_for(target: float, standard_error: float, units: float, alpha: float =
     """How many units would bring the half-width down to `target`, if they vary as so far."""
     if target <= 0 or standard_error <= 0:
         return math.inf if target <= 0 else units
-    low, high = units, units
+    if radius(standard_error, units, alpha) <= target:
+        return units
+    # The width falls with the root of the units, but for a logarithm: iterating on it converges.
     deviation = standard_error * math.sqrt(units)
-    while radius(deviation / math.sqrt(high), high, alpha) > target:
-        low, high = high, high * 2
-        if high > 1e12:
+    for _ in range(60):
+        wanted = units
+        units = (radius(deviation, wanted, alpha) / target) ** 2
+        if units > 1e12:
             return math.inf
-    for _ in range(40):
-        middle = (low + high) / 2
-        if radius(deviation / math.sqrt(middle), middle, alpha) > target:
-            low = middle
-        else:
-            high = middle
-    return high
+        if abs(units - wanted) <= 1e-9 * units:
+            break
+    return units
 
 
 def e_benjamini_hochberg(values: Sequence[float], rate: float) -> list[bool]:
