@@ -67,7 +67,7 @@ def fit(log: Floats, observed: NDArray[np.int64], with_statsmodels: NDArray[np.b
     parameters = started(log)
     _choose_ets(log, observed, parameters)
     _choose_ses(log, observed, parameters)
-    _refine_ets(log, observed, parameters, with_statsmodels & (observed >= WITH_ETS))
+    _refine_ets(log, parameters, with_statsmodels & (observed >= WITH_TREND))
     states = run(log, parameters, keep=_ORIGINS + LONGEST)
     errors, known = rolling_errors(log, states, parameters, _TEST_HORIZON)
     weights = combination(errors, known, _belief(observed))
@@ -136,17 +136,11 @@ def _choose_ets(log: Floats, observed: NDArray[np.int64], parameters: Parameters
     _set_ets(parameters, np.arange(log.shape[1]), _ETS_GRID[cost.argmin(axis=0)].T)
 
 
-def _refine_ets(
-    log: Floats,
-    observed: NDArray[np.int64],
-    parameters: Parameters,
-    chosen: NDArray[np.bool_],
-) -> None:
+def _refine_ets(log: Floats, parameters: Parameters, chosen: NDArray[np.bool_]) -> None:
     """Takes the likeliest smoothing instead of the grid's where its cost is smaller too: what is
     likeliest judges tomorrow alone."""
     for series in np.flatnonzero(chosen).tolist():
-        with_trend = bool(observed[series] >= WITH_TREND)
-        found = maximum_likelihood(log[:, series], with_trend, parameters, series)
+        found = maximum_likelihood(log[:, series], parameters, series)
         if found is None:
             continue
         own = parameters.take(np.array([series, series]))

@@ -18,19 +18,24 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+_BLOCK = 32  # scopes sorted at a time: a copy of thousands would be as large as their paths
 LEVELS = (0.025, 0.10, 0.25, 0.50, 0.75, 0.90, 0.975)
 QUANTILES = ("p025", "p10", "p25", "p50", "p75", "p90", "p975")
 
 
 def quantiles(paths: Singles | Floats) -> Floats:
     """`(7, …)` over the last axis of paths `(…, paths)`: order statistics, linear between."""
-    ordered = np.sort(paths.astype(np.float32, copy=False), axis=-1)
     count = paths.shape[-1]
     place = np.array(LEVELS) * (count - 1)
     low = np.floor(place).astype(int)
     part = place - low
-    found = ordered[..., low] * (1 - part) + ordered[..., np.minimum(low + 1, count - 1)] * part
-    return np.ascontiguousarray(np.moveaxis(found, -1, 0))
+    found = np.empty((len(LEVELS), *paths.shape[:-1]))
+    for first in range(0, len(paths), _BLOCK):
+        ordered = np.sort(paths[first : first + _BLOCK].astype(np.float32), axis=-1)
+        spread = ordered[..., low] * (1 - part)
+        spread += ordered[..., np.minimum(low + 1, count - 1)] * part
+        found[:, first : first + _BLOCK] = np.moveaxis(spread, -1, 0)
+    return found
 
 
 def daily_rows(night: Night) -> pd.DataFrame:

@@ -11,11 +11,11 @@ Floats = NDArray[np.float64]
 
 
 def maximum_likelihood(
-    log: Floats, with_trend: bool, parameters: Parameters, series: int
+    log: Floats, parameters: Parameters, series: int
 ) -> tuple[float, float, float, float] | None:
-    """alpha, beta, gamma and phi of the pool's ETS for one series, searched from the grid's
-    choice; None where the search fails. First states are statsmodels' heuristic ones: estimating
-    them costs six times as much and changes nothing that is forecast."""
+    """alpha, beta, gamma and phi of ETS(A,Ad,A) for one series, searched from the grid's choice;
+    None where the search fails. First states are statsmodels' heuristic ones: estimating them
+    costs six times as much and changes nothing that is forecast."""
     import warnings
 
     from statsmodels.tools.sm_exceptions import ConvergenceWarning
@@ -24,10 +24,9 @@ def maximum_likelihood(
     known = np.flatnonzero(~np.isnan(log))
     first = int(known[0])
     filled = _interpolated(log[first:], parameters.season[0, series], first)
-    start = [parameters.alpha[0, series], parameters.gamma[0, series]]
-    if with_trend:
-        trend, phi = max(parameters.beta[0, series], 0.01), max(parameters.phi[0, series], 0.85)
-        start = [start[0], min(trend, start[0] / 2), start[1], min(phi, 0.97)]
+    alpha, gamma = parameters.alpha[0, series], parameters.gamma[0, series]
+    trend, phi = max(parameters.beta[0, series], 0.01), max(parameters.phi[0, series], 0.85)
+    start = np.array([alpha, min(trend, alpha / 2), gamma, min(phi, 0.97)])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -35,16 +34,15 @@ def maximum_likelihood(
             result = ETSModel(
                 filled,
                 error="add",
-                trend="add" if with_trend else None,
-                damped_trend=with_trend,
+                trend="add",
+                damped_trend=True,
                 seasonal="add",
                 seasonal_periods=WEEK,
                 initialization_method="heuristic",
-            ).fit(start_params=np.array(start), disp=0, maxiter=200)
+            ).fit(start_params=start, disp=0, maxiter=200)
     except (ValueError, np.linalg.LinAlgError):
         return None
-    beta, phi = (result.beta, result.phi) if with_trend else (0.0, 0.0)
-    found = (float(result.alpha), float(beta), float(result.gamma), float(phi))
+    found = (float(result.alpha), float(result.beta), float(result.gamma), float(result.phi))
     return found if np.isfinite(found).all() else None
 
 

@@ -113,6 +113,18 @@ def test_a_run_over_three_nights_fills_the_tables_and_the_commands_tell_them(
     assert by_name["product"]["owner"] == "ml-team"
 
 
+def test_a_budget_ends_where_the_stored_forecast_of_its_period_does(home: Database) -> None:
+    run()
+    period = home.table("period_forecast", PROJECT, scope="total", metric="cost_usd")
+    period = period[period["period"] == "2026-09"].set_index("as_of")
+    budget = home.table("budget_status", PROJECT, budget="product").set_index("as_of")
+    assert list(budget.index) == NIGHTS
+    for night in NIGHTS:
+        for name in ("p10", "p50", "p90"):
+            ends = float(budget.loc[night, f"forecast_{name}_usd"])
+            assert ends == pytest.approx(period.loc[night, name], rel=1e-5)
+
+
 def test_running_a_range_again_gives_the_same_rows(home: Database) -> None:
     run()
     before = {
