@@ -29,28 +29,34 @@ DAY_BY_DAY = (
     "latency_daily",
     "error_daily",
     "feedback_daily",
-    "unit_cost_daily",
-    "score",
 )
+EVALUATION = ("score",)
 
+# `nightly` in four parts, for ranges that are spread over workers: see `llmops_jobs.spread`.
 copy = dg.define_asset_job(
     "copy",
     selection=dg.AssetSelection.groups("ingest"),
-    description="First third of `nightly`, for ranges spread over workers: the copy of the source.",
+    description="Part of a spread range: the copy of the source.",
 )
 
 measure = dg.define_asset_job(
     "measure",
     selection=dg.AssetSelection.assets(*DAY_BY_DAY),
-    description="Second third: what each day gives by itself. Days may run at the same time.",
+    description="Part of a spread range: what each day gives by itself.",
+)
+
+evaluate = dg.define_asset_job(
+    "evaluate",
+    selection=dg.AssetSelection.assets(*EVALUATION),
+    description="Part of a spread range: the scores of the answers.",
 )
 
 conclude = dg.define_asset_job(
     "conclude",
     selection=dg.AssetSelection.all()
     - dg.AssetSelection.groups("ingest")
-    - dg.AssetSelection.assets(*DAY_BY_DAY),
-    description="Last third: what looks back over days. One run over the whole range.",
+    - dg.AssetSelection.assets(*DAY_BY_DAY, *EVALUATION),
+    description="Part of a spread range: what looks back over days, in one run.",
 )
 
 
@@ -91,4 +97,4 @@ def upkeep() -> None:
     tidy_lake()
 
 
-JOBS: list[Any] = [nightly, rebuild, copy, measure, conclude, delivery, upkeep]
+JOBS: list[Any] = [nightly, rebuild, copy, measure, evaluate, conclude, delivery, upkeep]

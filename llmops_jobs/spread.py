@@ -1,9 +1,9 @@
 """A range of days as many runs in Dagster's queue, for however many workers take from it.
 
-Three stages, one after the other: the copy and what each day gives by itself in pieces of some
-days, which run at the same time; then what looks back over days, in one run. Which workers there
-are, and how many runs at once, is the instance's business (`run_launcher`, `max_concurrent_runs`):
-processes of one machine, Kubernetes jobs, Ray jobs.
+Stages, one after the other: the copy, what each day gives by itself and the scores in pieces of
+some days, which run at the same time; then what looks back over days, in one run. Which workers
+there are, and how many runs at once, is the instance's business (`run_launcher`,
+`max_concurrent_runs`): processes of one machine, Kubernetes jobs, Ray jobs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from dagster import DagsterRunStatus
@@ -19,10 +19,23 @@ from dagster import DagsterRunStatus
 from llmops_jobs.errors import UserError
 from llmops_jobs.schedules import END_TAG, START_TAG
 
-#: Job, and whether its range is cut into pieces.
-STAGES: Final = (("copy", True), ("measure", True), ("conclude", False))
+if TYPE_CHECKING:
+    from llmops_jobs.evals.settings import EvalSettings
+
+STAGES: Final = ("copy", "measure", "evaluate", "conclude")
 _ENDED: Final = {DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED}
 _POLL_SECONDS: Final = 1.0
+
+
+def is_cut(stage: str, settings: EvalSettings) -> bool:
+    """Whether a stage's days may run at the same time.
+
+    The quality model of a week is trained on scores of the weeks before, and the judge is sent
+    calls that it has judged before: with either, scores are made in order.
+    """
+    if stage == "evaluate":
+        return not settings.quality_model.enabled and not settings.judge.rubrics
+    return stage != "conclude"
 
 
 def pieces(first: date, last: date, days: int) -> Iterator[tuple[date, date]]:
@@ -34,7 +47,13 @@ def pieces(first: date, last: date, days: int) -> Iterator[tuple[date, date]]:
 
 
 def backfill(
-    first: date, last: date, *, days_per_run: int, ui: str, say: Callable[[str], None]
+    first: date,
+    last: date,
+    *,
+    days_per_run: int,
+    ui: str,
+    settings: EvalSettings,
+    say: Callable[[str], None],
 ) -> dict[str, float]:
     """Requests the runs at the web server `ui`, waits for them; the seconds of each stage.
 
@@ -60,8 +79,9 @@ def backfill(
             use_https=where.scheme == "https",
             path_prefix=where.path.rstrip("/"),
         )
-        for job, cut in STAGES:
+        for job in STAGES:
             started = time.monotonic()
+            cut = is_cut(job, settings)
             ranges = list(pieces(first, last, days_per_run)) if cut else [(first, last)]
             runs = {
                 client.submit_job_execution(

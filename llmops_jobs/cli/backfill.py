@@ -29,10 +29,13 @@ def command(first: date, last: date, days_per_run: int, ui: str) -> None:
     The marts are those of `llmops run` over the same days. How many pieces run at once is the
     instance's `max_concurrent_runs`, and its `run_launcher` says where.
     """
+    from llmops_jobs.config import load
     from llmops_jobs.spread import backfill
 
     if last < first:
         raise UserError(f"--to {last} is before --from {first}")
-    seconds = backfill(first, last, days_per_run=days_per_run, ui=ui, say=click.echo)
+    seconds = backfill(
+        first, last, days_per_run=days_per_run, ui=ui, settings=load().evals, say=click.echo
+    )
     for stage, took in seconds.items():
         click.echo(f"  {stage:<10} {took:6.1f} s")

@@ -17,6 +17,7 @@ from llmops_jobs import spread
 from llmops_jobs.cli import llmops
 from llmops_jobs.definitions import defs
 from llmops_jobs.errors import UserError
+from llmops_jobs.evals.settings import EvalSettings, JudgeSettings, QualityModelSettings
 
 
 def test_pieces_cover_a_range_once_and_in_order() -> None:
@@ -28,11 +29,10 @@ def test_pieces_cover_a_range_once_and_in_order() -> None:
     ]
 
 
-def test_the_stages_are_the_nightly_job_in_three_parts() -> None:
+def test_the_stages_are_the_nightly_job_in_parts() -> None:
     graph = defs.resolve_asset_graph()
     keys = [
-        set(defs.resolve_job_def(name).asset_layer.executable_asset_keys)
-        for name, _ in spread.STAGES
+        set(defs.resolve_job_def(name).asset_layer.executable_asset_keys) for name in spread.STAGES
     ]
     assert set().union(*keys) == graph.get_all_asset_keys()
     assert sum(map(len, keys)) == len(graph.get_all_asset_keys())
@@ -86,6 +86,7 @@ def test_a_stage_begins_when_the_one_before_has_ended(queue: Queue) -> None:
         ("copy", "2026-03-03", "2026-03-04"),
         ("measure", "2026-03-01", "2026-03-02"),
         ("measure", "2026-03-03", "2026-03-04"),
+        ("evaluate", "2026-03-01", "2026-03-04"),
         ("conclude", "2026-03-01", "2026-03-04"),
     ]
     assert "conclude 2026-03-01 to 2026-03-04: success" in done.output
@@ -95,7 +96,12 @@ def test_a_failed_piece_is_named_and_nothing_is_concluded(queue: Queue) -> None:
     queue.failing = "measure:2026-03-03"
     with pytest.raises(UserError, match="measure 2026-03-03 to 2026-03-04"):
         spread.backfill(
-            date(2026, 3, 1), date(2026, 3, 4), days_per_run=2, ui="http://x:1", say=print
+            date(2026, 3, 1),
+            date(2026, 3, 4),
+            days_per_run=2,
+            ui="http://x:1",
+            settings=EvalSettings(),
+            say=print,
         )
     assert "conclude" not in {job for job, _, _ in queue.requested}
 
@@ -107,8 +113,20 @@ def test_a_web_server_that_is_not_there_is_told_in_a_line() -> None:
             date(2026, 3, 1),
             days_per_run=1,
             ui="http://127.0.0.1:9",
+            settings=EvalSettings(),
             say=print,
         )
+
+
+def test_scores_are_made_in_order_where_they_rest_on_earlier_ones() -> None:
+    apart = EvalSettings(quality_model=QualityModelSettings(enabled=False))
+    judged = apart.model_copy(update={"judge": JudgeSettings(rubrics=("faithfulness",))})
+    assert spread.is_cut("evaluate", apart)
+    assert not spread.is_cut("evaluate", judged)
+    assert not spread.is_cut("evaluate", EvalSettings())
+    assert [spread.is_cut(stage, apart) for stage in ("copy", "measure", "conclude")] == [
+        *(True, True, False)
+    ]
 
 
 @pytest.mark.slow
@@ -120,7 +138,7 @@ def test_two_workers_on_one_postgres_give_one_runs_marts(tmp_path: Path) -> None
         pytest.skip(reason)
     found, seconds = compare(tmp_path, days=2, requests=40, workers=(2,))
     assert found == []
-    assert set(seconds[2]) == {"copy", "measure", "conclude"}
+    assert set(seconds[2]) == set(spread.STAGES)
 
 
 @pytest.mark.slow
