@@ -116,6 +116,7 @@ _SUMS: Final = {
             )
         },
     ),
+    "tools": _Sum("tool_daily", ("day", "tool", "type"), ("calls", "errors")),
     "limits": _Sum("rate_limit_hourly", ("day", "provider", "hour"), ("requests", "rate_limited")),
     "audit": _Sum(
         "cost_audit",

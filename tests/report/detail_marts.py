@@ -43,6 +43,22 @@ def details(span: Sequence[date], features: Sequence[str]) -> dict[str, Any]:
             for day in span[-3:]
             for hour in range(24)
         ],
+        "tool_daily": [
+            {"day": day, "environment": "production", "feature": features[0], "tenant": ""}
+            | {"is_evaluation": False, "type": "TOOL", "tool": "search_orders"}
+            | {"error_type": kind, "family_id": kind[:2], "calls": n, "errors": n if kind else 0}
+            for day in span
+            for kind, n in (("", 90), ("tool_error", 4))
+        ],
+        "version_balance": [
+            {"day": span[-1], "subject": "prompt:rag-answer", "covariate": covariate}
+            | {"baseline": "41", "candidate": "42", "level": level, "baseline_value": 0.3}
+            | {"candidate_value": 0.4, "smd_before": before, "smd_after": after}
+            for covariate, level, before, after in (
+                ("tenant", "acme", 0.31, 0.02),
+                ("input_tokens", "", 0.22, 0.15),
+            )
+        ],
         "cost_audit": [
             {"day": day, "model": "gpt-4o", "cause": cause, "requests": 40, "cost_usd": 1.0}
             | {"reported_cost_usd": 1.0 - difference, "difference_usd": difference}

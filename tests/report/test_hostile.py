@@ -32,6 +32,8 @@ def spoil(database: Database) -> None:
         "rollback": ("reason", "prompt_name"),
         "quarantine": ("reason", "excerpt"),
         "topic": ("name",),
+        "tool_daily": ("tool", "type"),
+        "version_balance": ("covariate", "level", "candidate"),
         "topic_share": ("topic_id",),
         "cost_audit": ("cause",),
         "bill_audit": ("bill",),

@@ -24,7 +24,7 @@ from llmops_jobs.report.model import (
     name,
     numbers,
 )
-from llmops_jobs.report.sections import limits
+from llmops_jobs.report.sections import limits, tools
 
 
 def section(edition: Edition) -> Section:
@@ -46,6 +46,7 @@ def section(edition: Edition) -> Section:
     else:
         blocks.append(Text(prose=["No error was recorded in this period."]))
     blocks += limits.blocks(edition)
+    blocks += tools.blocks(edition)
     return Section(
         id="errors",
         title="Errors",

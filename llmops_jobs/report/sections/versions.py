@@ -31,6 +31,8 @@ _VERDICTS: dict[str, tuple[Status, str]] = {
     "same": ("none", "No change"),
     "not_enough_data": ("none", "Undecided"),
 }
+_SHOWN = 8
+_ALIKE = 0.1
 _ORDER = {"worse": 0, "better": 1, "same": 2, "not_enough_data": 3}
 
 
@@ -65,7 +67,7 @@ def section(edition: Edition) -> Section:
             width="half",
         )
     scales = _scales(rows)
-    table = [_comparison(edition, row, scales[row.metric]) for row in rows[:8]]
+    table = [_comparison(edition, row, scales[row.metric]) for row in rows[:_SHOWN]]
     note: Prose = []
     if len(rows) > len(table):
         note = [
@@ -93,11 +95,45 @@ def section(edition: Edition) -> Section:
                 ],
                 rows=table,
                 note=note,
-            )
+            ),
+            *_balance(edition, {row.subject for row in rows}),
         ],
         traces=edition.calls(),
         width="half",
     )
+
+
+def _balance(edition: Edition, subjects: set[str]) -> list[Table]:
+    """What differed most between the calls of two versions, and what is left of it after
+    stratification: a standardised mean difference above 0.1 is worth a thought (Austin 2009)."""
+    found = [
+        row
+        for row in edition.marts.on("version_balance", edition.last)
+        if row.subject in subjects and row.smd_before is not None
+    ]
+    found.sort(key=lambda row: (-abs(row.smd_before), row.subject, row.covariate))
+    rows = []
+    for row in found[:_SHOWN]:
+        subject = str(row.subject).partition(":")[2]
+        what = f"{row.covariate} {row.level}".strip().replace("_", " ")
+        left = abs(row.smd_after or 0.0)
+        rows.append(
+            [
+                label(subject, 48, note=[name(f"{row.baseline} → {row.candidate}", 48)]),
+                label(what, 48),
+                cell(row.smd_before, "number"),
+                cell(row.smd_after, "number", status="watch" if left > _ALIKE else None),
+            ]
+        )
+    columns = [
+        Column(key="subject", label="Versions"),
+        Column(key="covariate", label="What differed"),
+        Column(key="smd_before", label="As it came", numeric=True, help="standardised difference"),
+        Column(key="smd_after", label="After strata", numeric=True, help="standardised difference"),
+    ]
+    title = "Were their calls alike"
+    table = Table(id="version-balance", title=title, columns=columns, rows=rows, folded=True)
+    return [table] if rows else []
 
 
 def _current(edition: Edition) -> list[Any]:
