@@ -63,7 +63,7 @@ def main(
         version=version,
         mode=mode,
         spill=Spill(home),
-        keep_days=8,  # as many as a reader has in hand; a day of the replay is 16 MB
+        keep_days=5,  # one more than a reader has in hand; a day of the replay is 16 MB
     )
 
 
