@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 
 PATHS = 500
 # Less than two weeks do not tell a level from bursts: part of the paths redraw past amounts.
-_YOUNG, _YOUNG_SHARE = 14, 0.4
+_YOUNG, _YOUNG_SHARE = 14, 0.5
 _CAP, _CAP_GROWTH = float(np.log(3.0)), 0.03  # above the largest day ever, and a day on
 _INFLATION = 1.03  # what a back-test on the days of the fit understates
 # It understates most where a few weeks both chose the models and judge them; a year does not.

@@ -40,7 +40,7 @@ def resampled(amounts: Floats, known: Bools, name: str, draws: Draws, horizon: i
         sorted_draw = values[np.minimum(chosen, days - 1)]
         result[first::WEEK] = sorted_draw[order[first::WEEK]]
     size = 0.1 * draws.own("normal", name, horizon)
-    size += 0.25 * draws.own("normal", f"size of {name}", 1)
+    size += 0.15 * draws.own("normal", f"size of {name}", 1)
     return np.asarray(result * np.exp(size))
 
 
