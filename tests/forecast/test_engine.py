@@ -101,6 +101,14 @@ def test_the_same_seed_gives_the_same_bytes_with_whatever_else_is_forecast() -> 
         assert alone.tobytes() == together[part].tobytes()
 
 
+def test_a_longer_horizon_begins_with_the_shorter_one() -> None:
+    amounts = weekly(60, 3)
+    amounts[:, 2] = np.where(np.arange(60) % 4 == 0, 7.0, 0.0)  # intermittent
+    names = ["a", "b", "c"]
+    near, far = (engine.forecast(amounts, names, days, seed=7).values for days in (20, 90))
+    np.testing.assert_allclose(near, far[:, :20], rtol=1e-4)
+
+
 def test_the_same_parameters_are_chosen_by_however_many_processes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
