@@ -1,6 +1,6 @@
 """The group `report`: what people open in the morning."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import dagster as dg
@@ -39,6 +39,7 @@ from llmops_jobs.resources import DeploymentResource
 def report(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
     from llmops_jobs.report.publish import publish
     from llmops_jobs.report.site import Site
+    from llmops_jobs.report.tell import tell
 
     home = deployment.open()
     days = [date.fromisoformat(key) for key in context.partition_keys]
@@ -60,6 +61,8 @@ def report(context: dg.AssetExecutionContext, deployment: DeploymentResource) ->
             progress.tell("report", made, len(days) * len(projects))
             metadata = _metadata(done, site.address(done.path))
             add_day_metadata(context, done.report.period.last, metadata)
+            address = site.address(done.path)
+            tell(home.database, home.settings.alerts, done.report, address, now=datetime.now(UTC))
 
 
 def _metadata(done: Published, address: str) -> dict[str, Any]:

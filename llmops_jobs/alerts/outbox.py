@@ -113,12 +113,13 @@ def queue_plain(
     now: datetime,
     channels: Collection[str],
 ) -> int:
-    """Queues a message that no night decided (an acknowledgement, a test) for the named channels.
+    """Queues a message that no night decided (an acknowledgement, a digest) for the named channels.
     The same key is queued once."""
     queued = 0
     for channel in settings.channels:
         if channel.name in channels:
-            row = _message(key, channel, str(body.get("project_id", "")), body, now, now)
+            due = next_open(channel.hours, now) if body["kind"] == "digest" else now
+            row = _message(key, channel, str(body.get("project_id", "")), body, now, due)
             row |= {k: body[k] for k in ("fingerprint", "episode") if k in body}
             done = connection.execute(database.insert_if_absent(notifications), [row])
             queued += max(done.rowcount, 0)

@@ -55,6 +55,7 @@ class Channel(Section):
     to: tuple[str, ...] = Field((), description="e-mail recipients")
     sender: str = Field("", description="e-mail sender")
     hours: Hours | None = None
+    digest: bool = Field(False, description="also the verdict of each day's report, once")
     allow_private: bool = Field(
         False, description="the address may be inside the network (loopback, private ranges)"
     )
@@ -71,6 +72,8 @@ class Channel(Section):
             raise ValueError(f"channel {self.name}: {self.kind} needs {' and '.join(missing)}")
         if not self.severities:
             raise ValueError(f"channel {self.name}: severities is empty, nothing would be sent")
+        if self.digest and self.kind in ("pagerduty", "alertmanager"):
+            raise ValueError(f"channel {self.name}: {self.kind} is for incidents, not for a digest")
         return self
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,13 +12,14 @@ from typing import Any
 
 
 class Receiver:
-    """`answers` are the statuses of the next requests, in order; 200 when they run out, and 0
-    closes the connection without an answer."""
+    """`answers` are the statuses of the next requests, in order; 200 when they run out. 0 closes
+    the connection without an answer, and -1 does so after taking the message. `delay`: seconds."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.answers: list[int] = []
         self.retry_after = ""
+        self.delay = 0.0
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
 
@@ -32,12 +34,15 @@ def receiving() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             status = receiver.answers.pop(0) if receiver.answers else 200
-            if status == 0:
-                self.close_connection = True
+            time.sleep(receiver.delay)
+            if receiver.delay:
                 return
-            if status < 300:
+            if status < 300 and status != 0:
                 receiver.bodies.append(json.loads(body))
                 receiver.headers.append(dict(self.headers))
+            if status <= 0:
+                self.close_connection = True
+                return
             self.send_response(status)
             self.send_header("Content-Length", "0")
             if receiver.retry_after:

@@ -84,14 +84,24 @@ PAGERDUTY = {
     "then": {"required": ["payload"]},
     "additionalProperties": False,
 }
-_TEXT = {
+_TEXT: dict[str, Any] = {
     "type": "object",
     "required": ["type", "text"],
     "properties": {
         "type": {"enum": ["mrkdwn", "plain_text"]},
         "text": {"type": "string", "minLength": 1, "maxLength": 3000},
+        "emoji": {"type": "boolean"},  # of plain text only
     },
     "additionalProperties": False,
+    "if": {"properties": {"type": {"const": "mrkdwn"}}},
+    "then": {"not": {"required": ["emoji"]}},
+}
+_FIELD = {
+    **_TEXT,
+    "properties": {
+        **_TEXT["properties"],
+        "text": {"type": "string", "minLength": 1, "maxLength": 2000},
+    },
 }
 # https://docs.slack.dev/reference/block-kit/blocks: the blocks in use and their limits.
 SLACK = {
@@ -106,11 +116,27 @@ SLACK = {
                 "oneOf": [
                     {
                         "type": "object",
+                        "required": ["type", "text"],
+                        "properties": {
+                            "type": {"const": "header"},
+                            "text": {
+                                **_TEXT,
+                                "properties": {
+                                    **_TEXT["properties"],
+                                    "type": {"const": "plain_text"},
+                                    "text": {"type": "string", "minLength": 1, "maxLength": 150},
+                                },
+                            },
+                        },
+                        "additionalProperties": False,
+                    },
+                    {
+                        "type": "object",
                         "required": ["type"],
                         "properties": {
                             "type": {"const": "section"},
                             "text": _TEXT,
-                            "fields": {"type": "array", "maxItems": 10, "items": _TEXT},
+                            "fields": {"type": "array", "maxItems": 10, "items": _FIELD},
                         },
                         "anyOf": [{"required": ["text"]}, {"required": ["fields"]}],
                         "additionalProperties": False,

@@ -30,7 +30,8 @@ def send(channel: Channel, key: str, message: Mapping[str, Any], now: datetime) 
 def alert(message: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     begun = datetime.combine(date.fromisoformat(message["first_day"]), time(), UTC)
     ends = now if message["kind"] == "resolve" else now + _HOLDS
-    traces = [link for text, link in words.links(message) if text != "Runbook"]
+    traces = [link for text, link in words.links(message) if text.startswith("Trace")]
+    facts = dict(words.facts(message))
     labels = {
         "alertname": str(message["rule"]),
         "incident": str(message["dedup_key"]),
@@ -45,6 +46,8 @@ def alert(message: Mapping[str, Any], now: datetime) -> dict[str, Any]:
             "summary": str(message["summary"]),
             **({"runbook_url": str(message["runbook"])} if message.get("runbook") else {}),
             **({"part_of_it": "\n".join(words.also(message))} if message.get("also") else {}),
+            **({"grew_most_in": grew} if (grew := facts.get("Grew most in")) else {}),
+            **({"traces": "\n".join(traces)} if traces else {}),
         },
         "startsAt": min(begun, ends).isoformat(),
         "endsAt": ends.isoformat(),

@@ -84,7 +84,7 @@ def compose(channel: Channel, key: str, message: Mapping[str, Any], now: datetim
     domain = channel.sender.rpartition("@")[2].strip(" >") or "llmops"
     mail["Message-ID"] = f"<{_id(key)}@{domain}>"
     first = f"<{_id(str(message['dedup_key']) + ':open')}@{domain}>"
-    if message["kind"] not in ("open", "test"):
+    if message["kind"] not in ("open", "test", "digest"):
         mail["In-Reply-To"] = mail["References"] = first
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(text(message))
@@ -97,10 +97,12 @@ def _id(key: str) -> str:
 
 
 def text(message: Mapping[str, Any]) -> str:
+    if ready := words.face(message, "text"):
+        return str(ready)
     lines = [words.subject(message, 1000), ""]
     lines += [f"{name + ':':<15}{value}" for name, value in words.facts(message)]
     if rest := words.also(message):
-        lines += ["", "Part of it:", *(f"- {line}" for line in rest)]
+        lines += ["", f"{words.also_title(message)}:", *(f"- {line}" for line in rest)]
     lines += ["", *(f"{name}: {link}" for name, link in words.links(message))]
     if command := words.command(message):
         lines += ["", f"To take it on: {command}"]
@@ -109,6 +111,8 @@ def text(message: Mapping[str, Any]) -> str:
 
 def page(message: Mapping[str, Any]) -> str:
     """The same as HTML; every value escaped, no image, nothing fetched."""
+    if ready := words.face(message, "html"):
+        return str(ready)
     resolved = message["kind"] == "resolve"
     colour = "#2e6b3a" if resolved else _COLOUR.get(str(message["severity"]), "#3b5f8a")
     rows = "".join(
@@ -127,7 +131,7 @@ def page(message: Mapping[str, Any]) -> str:
         f'<p style="border-left:4px solid {colour};padding-left:10px;font-weight:600">'
         f"{html.escape(words.subject(message, 1000))}</p>"
         f'<table style="border-collapse:collapse">{rows}</table>'
-        + (f"<p>Part of it:</p><ul>{rest}</ul>" if rest else "")
+        + (f"<p>{words.also_title(message)}:</p><ul>{rest}</ul>" if rest else "")
         + (f"<p>{links}</p>" if links else "")
         + (f"<p>To take it on: <code>{html.escape(command)}</code></p>" if command else "")
         + "</body></html>"

@@ -15,6 +15,8 @@ from llmops_jobs.alerts.channels.email import text
 from llmops_jobs.alerts.channels.errors import RefusedError, RetryLaterError, variable
 from llmops_jobs.alerts.settings import Channel
 
+_TYPE = {"critical": "failure", "warning": "warning"}
+
 
 def send(channel: Channel, key: str, message: Mapping[str, Any], now: datetime) -> None:
     address = variable(channel, channel.url_env)
@@ -28,5 +30,7 @@ def send(channel: Channel, key: str, message: Mapping[str, Any], now: datetime) 
     target = apprise.Apprise()
     if not target.add(address):
         raise RefusedError(f"{channel.name}: {channel.url_env} is no address that Apprise knows")
-    if not target.notify(title=words.subject(message), body=text(message)):
+    kind = _TYPE.get(str(message["severity"]), "info")
+    kind = "success" if message["kind"] == "resolve" else kind
+    if not target.notify(title=words.subject(message), body=text(message), notify_type=kind):
         raise RetryLaterError(f"{channel.name}: the service did not accept it")

@@ -29,6 +29,8 @@ def send(channel: Channel, key: str, message: Mapping[str, Any], now: datetime) 
 
 def payload(message: Mapping[str, Any]) -> dict[str, Any]:
     """The webhook's body: `text` for notifications, `blocks` for the channel."""
+    if ready := words.face(message, "slack"):
+        return {"text": escape(words.subject(message)), "blocks": ready}
     sign = (
         ":white_check_mark:"
         if message["kind"] == "resolve"
@@ -44,7 +46,11 @@ def payload(message: Mapping[str, Any]) -> dict[str, Any]:
     if fields:
         blocks.append({"type": "section", "fields": fields[:10]})
     if lines := words.also(message):
-        blocks.append(_section("*Part of it*\n" + "\n".join(f"• {escape(t)}" for t in lines)))
+        blocks.append(
+            _section(
+                f"*{words.also_title(message)}*\n" + "\n".join(f"• {escape(t)}" for t in lines)
+            )
+        )
     links = [f"<{_address(link)}|{text}>" for text, link in words.links(message)]
     tail = [*links, *([f"`{command}`"] if (command := words.command(message)) else [])]
     if tail:

@@ -22,7 +22,8 @@ from llmops_jobs.errors import ConfigError
 
 
 def send(channel: Channel, key: str, message: Mapping[str, Any], now: datetime) -> None:
-    body = json.dumps({"event_key": key, **message}, sort_keys=True).encode()
+    plain = {name: value for name, value in message.items() if name != "faces"}
+    body = json.dumps({"event_key": key, **plain}, sort_keys=True).encode()
     headers = {"webhook-id": key, "Idempotency-Key": key}
     if channel.secret_env:
         moment = str(int(now.timestamp()))

@@ -16,10 +16,14 @@ _HEAD = {
     "resolve": "Resolved",
     "test": "Test",
 }
+_SENTENCES = 5
+_DIGEST_SENTENCES = 10
 
 
 def subject(message: Mapping[str, Any], most: int = 150) -> str:
     """One line: what happened to the incident, how grave it is, what it is."""
+    if message["kind"] == "digest":
+        return cut(str(message["summary"]), most)
     head = _HEAD.get(str(message["kind"]), str(message["kind"]))
     mark = "" if message["kind"] == "resolve" else f" ({message['severity']})"
     return cut(f"{head}{mark}: {message['summary']}", most)
@@ -27,6 +31,8 @@ def subject(message: Mapping[str, Any], most: int = 150) -> str:
 
 def facts(message: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Name and value of what belongs beside the sentence, in the order of reading."""
+    if message["kind"] == "digest":
+        return [("Project", cut(str(message["project_id"]), 400))] if message["project_id"] else []
     labels = message.get("labels") or {}
     where = ", ".join(f"{name}={value or NONE_LABEL}" for name, value in labels.items())
     shares = ", ".join(
@@ -46,13 +52,19 @@ def facts(message: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def also(message: Mapping[str, Any]) -> list[str]:
-    """What else is part of the incident, sentence by sentence."""
-    return [cut(str(text), 200) for text in message.get("also") or ()][:5]
+    """What else is part of the incident, or what the report says, sentence by sentence."""
+    most = _DIGEST_SENTENCES if message["kind"] == "digest" else _SENTENCES
+    return [cut(str(text), 200) for text in message.get("also") or ()][:most]
+
+
+def also_title(message: Mapping[str, Any]) -> str:
+    return "The report says" if message["kind"] == "digest" else "Part of it"
 
 
 def links(message: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(text, address) of runbook and traces; only addresses of the web."""
-    found = [("Runbook", str(message.get("runbook") or ""))]
+    """(text, address) of report, runbook and traces; only addresses of the web."""
+    found = [("Report", str(message.get("report") or ""))]
+    found += [("Runbook", str(message.get("runbook") or ""))]
     traces = message.get("traces") or ()
     found += [(f"Trace {i}", str(address)) for i, address in enumerate(traces, 1)]
     return [(text, link) for text, link in found if link.startswith(("https://", "http://"))]
@@ -69,3 +81,8 @@ def cut(text: str, most: int) -> str:
     """At most so many characters, on one line."""
     flat = " ".join(text.split())
     return flat if len(flat) <= most else flat[: most - 1] + "…"
+
+
+def face(message: Mapping[str, Any], name: str) -> Any:
+    """What the sender of a digest has written for one kind of channel already; None elsewhere."""
+    return (message.get("faces") or {}).get(name)
