@@ -135,25 +135,29 @@ def _failed_step(instance: dg.DagsterInstance, run_id: str) -> str:
 @dg.sensor(
     minimum_interval_seconds=600,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="An incident when no night was evaluated for longer than alerts.heartbeat_hours: "
-    "silence must not be mistaken for health.",
+    description="An incident when no night was evaluated for longer than alerts.heartbeat_hours, "
+    "or nobody looked at today's rows for two hours: silence must not be mistaken for health.",
 )
 def heartbeat(
     context: dg.SensorEvaluationContext, deployment: DeploymentResource
 ) -> dg.SensorResult | dg.SkipReason:
-    from llmops_jobs.alerts.system import nights_missed
+    from llmops_jobs.alerts.system import nights_missed, watch_missed
 
     opened = deployment.open()
     try:
         projects = [project.id for project in opened.projects()]
     except ConfigError as error:
         return dg.SkipReason(f"not watched: {error}")
-    changed = nights_missed(
-        opened.database, opened.settings.alerts, projects, now=datetime.now(UTC)
-    )
+    now = datetime.now(UTC)
+    changed = [
+        f"{project}: {kind}, {what}"
+        for what, missed in (("nights", nights_missed), ("watch", watch_missed))
+        for project, kind in missed(
+            opened.database, opened.settings.alerts, projects, now=now
+        ).items()
+    ]
     return dg.SkipReason(
-        ", ".join(f"{project}: {kind}" for project, kind in changed.items())
-        or "every project's night was evaluated in time"
+        "; ".join(changed) or "every project's night was evaluated in time, and its day is watched"
     )
 
 

@@ -83,6 +83,42 @@ def run_ended(
     return condition(database, settings, "", finding, now=now)
 
 
+_UNWATCHED = timedelta(hours=2)
+
+
+def watch_missed(
+    database: Database, settings: AlertSettings, projects: list[str], *, now: datetime
+) -> dict[str, str]:
+    """Project -> `open` or `resolve`, where the watch has not looked for two hours, or looks again.
+
+    A project at which it never looked, and a watch that is switched off, miss nothing.
+    """
+    names = {f"watch:{project}"[:64]: project for project in projects}
+    query = sa.select(heartbeat).where(heartbeat.c.name.in_(names))
+    with database.engine.connect() as connection:
+        beats = connection.execute(query).mappings().all()
+    changed = {}
+    for beat in beats:
+        age = now - beat["beat_at"]
+        late = age > _UNWATCHED and settings.watch.enabled
+        finding = Finding(
+            rule="heartbeat",
+            labels={"part": "watch"},
+            firing=late,
+            severity="warning",
+            summary=f"Today's rows were not looked at for {age.total_seconds() / 3600:.0f} hours: "
+            "see the last ticks of the sensor watch_today"
+            if late
+            else "today's rows are looked at again",
+            topic="system",
+            value=age.total_seconds() / 3600,
+            threshold=_UNWATCHED.total_seconds() / 3600,
+        )
+        if kind := condition(database, settings, names[beat["name"]], finding, now=now):
+            changed[names[beat["name"]]] = kind
+    return changed
+
+
 def nights_missed(
     database: Database, settings: AlertSettings, projects: list[str], *, now: datetime
 ) -> dict[str, str]:

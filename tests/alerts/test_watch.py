@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 
 from llmops_jobs.alerts.evaluate import evaluate_day
+from llmops_jobs.alerts.system import watch_missed
 from llmops_jobs.alerts.watch.tick import Watcher
 from llmops_jobs.demo.replay import Replay
 from llmops_jobs.demo.server import MemorySource, Running, running
@@ -302,6 +303,36 @@ def test_money_that_goes_too_fast_is_told_by_its_budget(
     ((kind, summary),) = _told(home.database)
     assert kind == "open"
     assert summary == "Budget all of $300 a month: $8.85 in the last hour, 22 times its pace"
+
+
+def test_a_day_that_nobody_looks_at_is_an_incident(
+    source: MemorySource, server: Running, watcher: Watcher
+) -> None:
+    home = Deployment.from_environment()
+    settings = home.settings.alerts
+    late = NOON + timedelta(hours=3)
+    assert watch_missed(home.database, settings, [PROJECT], now=late) == {}  # never begun
+    watcher.tick(home, NOON)
+    server.state.faults.set([Fault("unauthorized")])
+    assert watcher.tick(home, late)["default"].startswith("not looked at: ")
+    for expected in ({PROJECT: "open"}, {}):
+        assert watch_missed(home.database, settings, [PROJECT], now=late) == expected
+    server.state.faults.clear()
+    watcher.tick(home, late)
+    assert watch_missed(home.database, settings, [PROJECT], now=late) == {PROJECT: "resolve"}
+
+
+def test_a_clock_that_goes_back_opens_and_ends_nothing(
+    source: MemorySource, server: Running, watcher: Watcher
+) -> None:
+    home = Deployment.from_environment()
+    _usual(home.database)
+    source.add(_calls(NOON, 30, every=2))
+    for now in (NOON + timedelta(minutes=30), NOON - timedelta(hours=1), NOON - timedelta(days=2)):
+        watcher.tick(home, now)
+    assert [kind for kind, _ in _told(home.database)] == ["open"]
+    watcher.tick(home, NOON + timedelta(minutes=35))
+    assert [kind for kind, _ in _told(home.database)] == ["open"]
 
 
 def test_the_sensor_says_what_it_saw(

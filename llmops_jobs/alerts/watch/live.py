@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 LONGEST = timedelta(hours=6)
 _AGAIN = timedelta(minutes=20)
 _FIRST = timedelta(minutes=40)  # what one request of an ordinary look covers
+_MOST = 300_000  # calls kept; of more, the newest
 _FEW = 3  # pages: a stretch of so few rows is followed by one twice as long
 
 
@@ -53,6 +54,8 @@ class Live:
         # A gap (a look that was cut short) is not counted as silence: rows begin after it.
         whole = self._rows is not None and fresh.since <= first and first > begin
         rows = self._rows.joined(fresh) if whole and self._rows is not None else fresh
+        if len(rows.calls) > _MOST:
+            begin = max(begin, rows.calls["at"].nlargest(_MOST).iloc[-1].to_pydatetime())
         self._rows, self._reached = rows.at(now, begin), now
         return self._rows
 
