@@ -6,7 +6,7 @@ credentials already; nothing else has to be installed or configured for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -25,6 +25,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 # Files of an object store that are read side by side: each costs round trips, not CPU.
 _PARALLEL: Final = 8
+_PART_ROWS: Final = 250_000
 
 
 def filesystem(lake: Lake, table: str) -> Any:
@@ -60,6 +61,21 @@ def read(lake: Lake, table: str, project: str, days: Sequence[date], wanted: pa.
 
     tables = _mapped(read_one, files, lake.is_local)
     return pa.concat_tables(tables) if tables else wanted.empty_table()
+
+
+def parts(
+    lake: Lake, table: str, project: str, day: date, columns: Sequence[str]
+) -> Iterator[pa.Table]:
+    """A day's rows in their order, a part after the other: memory is that of one. None of a day
+    that was never written."""
+    wanted = pa.schema([schema.TABLES[table].field(name) for name in columns])
+    inside = [name for name in columns if name not in schema.PARTITION]
+    for file in lake.files(table, project, [day]):
+        with open_file(lake, table, file) as parquet:
+            known = [name for name in inside if name in parquet.schema_arrow.names]
+            for batch in parquet.iter_batches(_PART_ROWS, columns=known):
+                rows = with_partition(pa.Table.from_batches([batch]), project, day)
+                yield _with_new_columns(rows, wanted).select(wanted.names).cast(wanted)
 
 
 def lacking(lake: Lake, table: str, files: Sequence[str]) -> set[str]:

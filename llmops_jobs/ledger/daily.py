@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,10 +11,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from llmops_jobs.days import by_day
+from llmops_jobs.lake import schema
 from llmops_jobs.ledger.book import load_book
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
     from llmops_jobs.deployment import Deployment
 
@@ -41,19 +44,31 @@ def price_days(
 
 
 def price_day(home: Deployment, project: str, day: date) -> dict[str, Any]:
-    """Prices a day's calls into the lake's `costs`. Reads the lake only."""
+    """Prices a day's calls into the lake's `costs`. Reads the lake only; a large day in parts, so
+    that memory does not grow with it."""
     import pyarrow.compute as pc
 
+    from llmops_jobs.lake.files import parts
     from llmops_jobs.ledger.pricing import COLUMNS, price
 
     book = load_book(home.settings.ledger)
-    calls = home.lake.read_day("observations", project, day, COLUMNS)
-    rows = price(book, calls)
-    home.lake.replace_day("costs", project, day, rows)
-    unpriced = pc.sum(pc.equal(rows["price_status"], "unpriced")).as_py() or 0
+    count, unpriced, usd = 0, 0, Decimal(0)
+
+    def told(rows: pa.Table) -> pa.Table:
+        nonlocal count, unpriced, usd
+        count += rows.num_rows
+        unpriced += pc.sum(pc.equal(rows["price_status"], "unpriced")).as_py() or 0
+        usd += pc.sum(rows["cost_usd"]).as_py() or 0
+        return rows
+
+    read = parts(home.lake, "observations", project, day, COLUMNS)
+    priced = (told(price(book, part)) for part in read)
+    first = list(itertools.islice(priced, 2))
+    whole = first[0] if len(first) == 1 else itertools.chain(first, priced)
+    home.lake.replace_day("costs", project, day, whole if first else schema.empty("costs"))
     return {
-        "dagster/row_count": rows.num_rows,
-        "cost_usd": float(pc.sum(rows["cost_usd"]).as_py() or 0),
+        "dagster/row_count": count,
+        "cost_usd": float(usd),
         "unpriced_requests": unpriced,
         "price_book_hash": book.hash,
     }
