@@ -43,6 +43,7 @@ class PriceChanges:
     cost: dict[str, Floats]  # dimension ('' the total) -> (models, days, values)
     span: int  # days from the first day read to the last one forecast
     _known: dict[int, Floats] = field(default_factory=dict, repr=False)
+    _paid: dict[str, NDArray[np.bool_]] = field(default_factory=dict, repr=False)
 
     def unit_prices(self, end: int) -> Floats:
         """`(models, span)` from the first day: cost of the mix before row `end` on each day."""
@@ -65,6 +66,8 @@ class PriceChanges:
 
     def restated(self, amounts: Floats, dimension: str, columns: list[int], end: int) -> Floats:
         """Daily cost of one scope up to row `end`, at the prices of the day before it."""
+        if not self._touches(dimension, columns):
+            return amounts
         prices = self.unit_prices(end)[:, :end]
         ratio = np.nan_to_num(prices[:, -1:] / prices, nan=1.0)
         own = self._own(dimension, columns)[:, :end]
@@ -74,6 +77,8 @@ class PriceChanges:
         self, amounts: Floats, dimension: str, columns: list[int], end: int, horizon: int
     ) -> Floats:
         """`(horizon,)`: what prices to come make of each dollar at tonight's prices."""
+        if not self._touches(dimension, columns):
+            return np.ones(horizon)
         prices = self.unit_prices(end)
         ratio = np.nan_to_num(prices[:, end : end + horizon] / prices[:, end - 1 : end], nan=1.0)
         recent = slice(max(0, end - _MIX_DAYS), end)
@@ -82,6 +87,14 @@ class PriceChanges:
         whole = max(float(np.nansum(amounts[recent])), 1e-12)
         share = (own * past).sum(axis=1) / whole
         return np.asarray(1.0 + (share[:, None] * (ratio - 1.0)).sum(axis=0))
+
+    def _touches(self, dimension: str, columns: list[int]) -> bool:
+        """Whether a scope ever paid for a model whose price changes: most never did."""
+        if not dimension:
+            return True
+        if dimension not in self._paid:
+            self._paid[dimension] = np.any(self.cost[dimension] != 0, axis=(0, 1))
+        return bool(self._paid[dimension][columns].any())
 
     def _own(self, dimension: str, columns: list[int]) -> Floats:
         cost = self.cost[dimension]

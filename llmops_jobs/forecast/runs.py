@@ -17,6 +17,7 @@ from llmops_jobs.forecast.holidays import read_holidays
 from llmops_jobs.forecast.nightly import Forecaster, Night
 from llmops_jobs.forecast.periods import horizon_end, period_of
 from llmops_jobs.forecast.prices import price_changes
+from llmops_jobs.forecast.scopes import Key
 from llmops_jobs.forecast.scorecard import score_cards
 from llmops_jobs.forecast.settings import Budget, ForecastSettings
 
@@ -115,25 +116,32 @@ def budget_statuses(
         return
     forecaster = open_forecaster(database, project, nights, settings, budgets, book)
     history = forecaster.history
+    factors = _stored_factors(database, project, min(nights), max(nights))
     for as_of in sorted(nights):
-        widen = _stored_factors(database, project, as_of)
         night: Night | None = forecaster.night(
-            as_of, horizon(as_of, budgets), metrics=(COST,), widen=widen
+            as_of, horizon(as_of, budgets), metrics=(COST,), widen=factors.get(as_of)
         )
         yield as_of, budgeting.status(budgets, history, night, as_of)
 
 
-def _stored_factors(database: Database, project: str, as_of: date) -> dict[tuple[str, str], float]:
+def _stored_factors(
+    database: Database, project: str, first: date, last: date
+) -> dict[date, dict[Key, float]]:
+    """as_of -> (metric, scope) -> the factor that the stored forecast's interval was given."""
     from llmops_jobs.store.tables.forecast import spend_forecast as stored
 
-    query = sa.select(stored.c.metric, stored.c.scope, stored.c.widened).where(
+    query = sa.select(stored.c.as_of, stored.c.metric, stored.c.scope, stored.c.widened).where(
         stored.c.project_id == project,
-        stored.c.as_of == as_of,
+        stored.c.as_of >= first,
+        stored.c.as_of <= last,
         stored.c.metric == COST,
         stored.c.horizon == 1,
+        stored.c.widened.is_not(None),
     )
-    rows = database.read(query).dropna()
-    return {(m, s): float(w) for m, s, w in rows.itertuples(index=False)}
+    factors: dict[date, dict[Key, float]] = {}
+    for as_of, metric, scope, widened in database.read(query).itertuples(index=False):
+        factors.setdefault(as_of, {})[metric, scope] = float(widened)
+    return factors
 
 
 def forecast_scores(
