@@ -17,6 +17,7 @@ from markupsafe import Markup
 from llmops_jobs.report.faces import charts, inline, svg
 from llmops_jobs.report.faces.charts import short
 from llmops_jobs.report.faces.inline import GLYPHS
+from llmops_jobs.report.faces.waterfall import waterfall
 from llmops_jobs.report.model import ReportModel, Section, cell, tidy
 from llmops_jobs.report.words import clean
 
@@ -36,6 +37,7 @@ def environment() -> Environment:
     made.globals.update(
         svg=svg,
         charts=charts,
+        waterfall=waterfall,
         glyphs=GLYPHS,
         words=WORDS,
         short=short,
