@@ -8,12 +8,12 @@ what is left once calls are compared within feature and tenant, over the deviati
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from llmops_jobs.versions.estimate import Difference, Slices, differences
+from llmops_jobs.versions.estimate import Slices, differences
 from llmops_jobs.versions.pairs import Pair
 
 IMBALANCED = 0.1
@@ -35,6 +35,7 @@ class Imbalance:
     candidate_value: float
     smd_before: float
     smd_after: float | None
+    deviation: float  # what the differences are measured in
     noise: float  # of the differences, by chance alone
 
     @property
@@ -52,33 +53,67 @@ def balance(pair: Pair, whole: Slices) -> list[Imbalance]:
 
     `whole` is the pair's slice of everything.
     """
-
-    def left(value: np.ndarray) -> Difference | None:
-        return next(differences(pair.arms, value, [whole]), ("", None))[1]
-
     calls, arm = pair.calls, pair.arms.arm
-    found = []
+    # Users, not calls, are assigned: theirs is the number that chance depends on.
+    users = [np.count_nonzero(np.bincount(pair.arms.cluster[arm == side])) for side in (0, 1)]
+    noise = float(np.sqrt(1 / users[0] + 1 / users[1]))
+
+    def left(value: np.ndarray, deviation: float) -> float | None:
+        found = next(differences(pair.arms, value, [whole]), None)
+        if found is None:
+            return None
+        return found[1].difference / deviation if deviation > 0 else 0.0
+
+    rows = []
     for name in ("feature", "tenant"):
-        codes = calls[name]
-        levels = {calls.text(code): codes == code for code in np.unique(codes)}
+        codes, level = np.unique(calls[name], return_inverse=True)
+        row = _levels(name, [calls.text(code) for code in codes], level, arm, noise)
         # What is compared is compared within these two: nothing of them is left by construction.
-        found += _levels(pair, name, levels, None)
-    hours = calls["hour"] // 6
-    found += _levels(pair, "hour", {name: hours == n for n, name in enumerate(_HOURS)}, left)
-    weekday = (calls["day"] - 1) % 7  # day 1 of the calendar was a Monday
-    found += _levels(
-        pair, "weekday", {name: weekday == n for n, name in enumerate(_WEEKDAYS)}, left
-    )
+        rows.append(replace(row, smd_after=0.0))
+    for name, levels, level in (
+        ("hour", _HOURS, calls["hour"] // 6),
+        ("weekday", _WEEKDAYS, (calls["day"] - 1) % 7),  # day 1 of the calendar was a Monday
+    ):
+        row = _levels(name, levels, level, arm, noise)
+        inside = (level == levels.index(row.level)).astype(float)
+        rows.append(replace(row, smd_after=left(inside, row.deviation)))
     tokens = calls["input_tokens"]
     known = np.isfinite(tokens)
-    if all((known & (arm == side)).any() for side in (0, 1)):
-        length = np.where(known, np.log1p(np.where(known, tokens, 0)), np.nan)
-        sides = [tokens[known & (arm == side)].mean() for side in (0, 1)]
-        row = _row(pair, "input_tokens", "", length, left(length))
-        found.append(
-            Imbalance(**{**row.__dict__, "baseline_value": sides[0], "candidate_value": sides[1]})
-        )
-    return found
+    sides = [tokens[known & (arm == side)] for side in (0, 1)]
+    if len(sides[0]) and len(sides[1]):
+        row = _number("input_tokens", sides[0], sides[1], noise)
+        logs = np.log1p(np.where(known, tokens, np.nan))
+        rows.append(replace(row, smd_after=left(logs, row.deviation)))
+    return rows
+
+
+def _levels(
+    covariate: str, names: Sequence[str], level: np.ndarray, arm: np.ndarray, noise: float
+) -> Imbalance:
+    """The level whose share differs most. `level` is the number of its name, a call each."""
+    counts = np.bincount(level * 2 + arm, minlength=2 * len(names)).reshape(-1, 2)
+    shares = counts / counts.sum(axis=0)
+    deviation = np.sqrt((shares * (1 - shares)).sum(axis=1) / 2)
+    apart = shares[:, 1] - shares[:, 0]
+    # Two versions that share nothing of a level differ without any deviation to measure it by.
+    before = np.where(deviation > 0, apart / np.where(deviation > 0, deviation, 1), 10 * apart)
+    most = int(np.argmax(np.abs(before)))
+    old, new = shares[most].tolist()
+    spread = float(deviation[most])
+    return Imbalance(covariate, names[most], old, new, float(before[most]), None, spread, noise)
+
+
+def _number(covariate: str, old: np.ndarray, new: np.ndarray, noise: float) -> Imbalance:
+    """Means, and their difference on the log scale, on which lengths are about normal."""
+    logs = [np.log1p(side) for side in (old, new)]
+    deviation = float(np.sqrt((logs[0].var() + logs[1].var()) / 2))
+    apart = float(logs[1].mean() - logs[0].mean())
+    if deviation < 1e-9:  # all alike, but for the rounding of sums
+        deviation, apart = 0.0, 10 * float(np.sign(apart)) if abs(apart) > 1e-9 else 0.0
+    before = apart / deviation if deviation > 0 else apart
+    return Imbalance(
+        covariate, "", float(old.mean()), float(new.mean()), before, None, deviation, noise
+    )
 
 
 def caveats(pair: Pair, rows: list[Imbalance]) -> Iterator[str]:
@@ -95,47 +130,3 @@ def caveats(pair: Pair, rows: list[Imbalance]) -> Iterator[str]:
     if left:
         said = ", ".join(f"{row.covariate} ({row.smd_after:+.2f} SD)" for row in left)
         yield f"still unlike after adjustment: {said}"
-
-
-def _levels(
-    pair: Pair,
-    covariate: str,
-    levels: dict[str, np.ndarray],
-    left: Callable[[np.ndarray], Difference | None] | None,
-) -> list[Imbalance]:
-    """The level that differs most; `left` gives what remains, None where nothing can."""
-    rows = []
-    for level, inside in levels.items():
-        value = inside.astype(float)
-        if left is not None and not 0 < value.mean() < 1:
-            continue
-        found = left(value) if left is not None else None
-        rows.append(_row(pair, covariate, level, value, found, adjusted=left is None))
-    return sorted(rows, key=lambda row: (-abs(row.smd_before), row.level))[:1]
-
-
-def _row(
-    pair: Pair,
-    covariate: str,
-    level: str,
-    value: np.ndarray,
-    found: Difference | None,
-    *,
-    adjusted: bool = False,
-) -> Imbalance:
-    sides = [value[(pair.arms.arm == side) & np.isfinite(value)] for side in (0, 1)]
-    means = [float(side.mean()) for side in sides]
-    deviation = float(np.sqrt((sides[0].var() + sides[1].var()) / 2))
-    if deviation < 1e-9 * (1 + abs(means[0])):  # all alike, but for the rounding of sums
-        alike = bool(np.isclose(means[0], means[1]))
-        deviation, means = 0.0, [means[0]] * 2 if alike else means
-    # Two versions that share nothing of a level differ without any deviation to measure it by.
-    apart = 0.0 if means[0] == means[1] else float(np.sign(means[1] - means[0])) * 10.0
-    before = (means[1] - means[0]) / deviation if deviation > 0 else apart
-    after: float | None = 0.0 if adjusted else None
-    if found is not None:
-        after = found.difference / deviation if deviation > 0 else 0.0
-    # Users, not calls, are assigned: theirs is the number that chance depends on.
-    users = [len(np.unique(pair.arms.cluster[pair.arms.arm == side])) for side in (0, 1)]
-    noise = float(np.sqrt(1 / users[0] + 1 / users[1]))
-    return Imbalance(covariate, level, means[0], means[1], before, after, noise)

@@ -117,9 +117,9 @@ def _splits(part: Panel, y: np.ndarray) -> Iterator[Change]:
     spread = spread * inflation
     freedom = np.maximum(freedom / inflation**2, 2.0)
     p_values = np.minimum(1.0, 2 * stdtr(freedom, -np.abs(shift) / spread) * len(splits))
-    for at in np.flatnonzero((p_values < _DOUBTED) & np.isfinite(part.trials[0])):
-        exact = _exact_tail(part.values[:, at], part.trials[:, at], int(splits[best[at]]))
-        p_values[at] = min(1.0, max(p_values[at], exact * len(splits)))
+    for rate in np.flatnonzero((p_values < _DOUBTED) & np.isfinite(part.trials[0])):
+        exact = _exact_tail(part.values[:, rate], part.trials[:, rate], int(splits[best[rate]]))
+        p_values[rate] = min(1.0, max(p_values[rate], exact * len(splits)))
     # What began a day or two ago cannot be told from a bad day yet: tomorrow will say.
     settled = splits[best] <= n - AFTER
     half = stdtrit(freedom, 0.975) * spread

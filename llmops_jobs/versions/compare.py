@@ -119,5 +119,6 @@ def _no_overlap(found: Difference) -> Iterator[str]:
 
 def _balance_row(pair: Pair, row: Imbalance) -> dict[str, object]:
     named = {"subject": pair.subject, "baseline": pair.baseline, "candidate": pair.candidate}
-    shown = {name: value for name, value in row.__dict__.items() if name != "noise"}
+    own = ("deviation", "noise")  # of the reckoning only
+    shown = {name: value for name, value in row.__dict__.items() if name not in own}
     return {**named, **shown}
