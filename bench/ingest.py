@@ -227,6 +227,7 @@ def wire_row(n: int, of: int) -> dict[str, Any]:
             "attributes.gen_ai.system": "openai", "attributes.gen_ai.request.model": "gpt-4o-mini",
             "attributes.gen_ai.response.finish_reasons": '["stop"]', "scope.name": "langfuse-sdk",
             "resourceAttributes.service.name": "api", "tenant": f"t{n % 30}",
+            "request_id": f"req-{n}",  # no two rows have the same metadata: the dearer case
         },
         "model": "gpt-4o-mini" if call else "", "internalModelId": "clyrjp56f0000t0mzapoocd7u",
         "modelParameters": {"temperature": 0.2} if call else {},
