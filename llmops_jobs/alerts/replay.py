@@ -106,7 +106,8 @@ def compare(
     An incident answers an event when it opens while the event lasts or up to a day after, and one
     of its slices lies in the event's; of an event of everything, when it opens on its first days
     and everything is one of its slices.
-    An event is found when an incident answers it within a day of its beginning.
+    An event is found when an incident answers it within a day of its beginning. Incidents of a
+    budget answer to the budget's own end, not to events: they are counted apart.
     """
     real = [
         event
@@ -124,11 +125,13 @@ def compare(
             row["event"] = event["id"]
             if abs((day - date.fromisoformat(event["first_day"])).days) <= 1:
                 found[event["id"]] += 1
-    false = sum(row["event"] is None for row in sent)
+    judged = [row for row in sent if row["rule"] != "budget" or row["event"]]
+    false = sum(row["event"] is None for row in judged)
     return {
-        "precision": 1 - false / len(sent) if sent else None,
+        "precision": 1 - false / len(judged) if judged else None,
         "recall": sum(n > 0 for n in found.values()) / len(real) if real else None,
         "false": false,
+        "budgets": len(sent) - len(judged),
         "missed": [name for name, n in found.items() if n == 0],
         "twice": [name for name, n in found.items() if n > 1],
     }

@@ -246,8 +246,11 @@ def replay(
         return
     click.echo(
         f"{len(sent)} incidents; precision {_share(answer['precision'])}, recall "
-        f"{_share(answer['recall'])} within a day; {answer['false']} on no known event"
+        f"{_share(answer['recall'])} within a day; {answer['false']} on no known event, "
+        f"{answer['budgets']} of budgets"
     )
+    for name in answer["twice"]:
+        click.echo(f"told twice: {name}")
     for name in answer["missed"]:
         click.echo(f"missed: {name}")
 

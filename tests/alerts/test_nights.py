@@ -284,6 +284,9 @@ def test_a_replay_stores_nothing_and_is_held_against_known_events(database: Data
     answer = compare(sent, [known, quiet], first, last)
     assert (answer["precision"], answer["recall"], answer["missed"]) == (1.0, 1.0, [])
     assert compare(sent, [], first, last)["precision"] == 0.0
+    of_budget = [sent[0] | {"rule": "budget"}]
+    answer = compare(of_budget, [], first, last)
+    assert (answer["false"], answer["budgets"], answer["precision"]) == (0, 1, None)
     assert _incidents(database) == []
 
 
