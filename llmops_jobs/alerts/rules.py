@@ -21,7 +21,7 @@ _LEAST_HISTORY = 5  # days with enough observations before a median means anythi
 _SPREADS = 5.0  # robust standard deviations of the days before that are still usual
 CHANCE = 1e-6  # about as unlikely: some hundred slices are looked at every night for years
 _ROW = ("value", "n", "low", "high")
-NUMBERS = {"day", "value", "n", "low", "high", "bad", "top", "bottom"}
+NUMBERS = {"day", *_ROW, "lowest", "highest", "bad", "top", "bottom"}
 
 
 def evaluate(marts: Marts, rule: Rule) -> Iterator[tuple[date, Finding]]:
@@ -39,8 +39,9 @@ def evaluate(marts: Marts, rule: Rule) -> Iterator[tuple[date, Finding]]:
 def _slice(
     marts: Marts, rule: Rule, labels: dict[str, str], part: pd.DataFrame
 ) -> Iterator[tuple[date, Finding]]:
-    columns = (part[name].tolist() for name in ("day", *_ROW))
-    days = {day: dict(zip(_ROW, row, strict=True)) for day, *row in zip(*columns, strict=True)}
+    names = [name for name in (*_ROW, "lowest", "highest") if name in part]
+    columns = (part[name].tolist() for name in ("day", *names))
+    days = {day: dict(zip(names, row, strict=True)) for day, *row in zip(*columns, strict=True)}
     enough = {day: row["value"] for day, row in days.items() if row["n"] >= rule.minimum_n}
     for day in days_of(marts):
         before = [
@@ -66,8 +67,11 @@ def _slice(
         firing = sign * value > sign * fires and sign * edge > sign * (
             fires if usual is None else usual
         )
-        if firing and usual is not None and METRICS[rule.metric].unit == "share":
-            firing = _beyond_chance(rule.upwards, value, usual, row["n"])
+        if firing and usual is not None:
+            if METRICS[rule.metric].unit == "share":
+                firing = _beyond_chance(rule.upwards, value, usual, row["n"])
+            elif "lowest" in row:
+                firing = sign * row["lowest" if rule.upwards else "highest"] > sign * usual
         yield (
             day,
             finding_of(

@@ -1,7 +1,8 @@
 """The daily series behind the metrics: value, n and interval per day and slice, from the marts.
 
 The intervals are Wilson's for rates and those between order statistics for percentiles, at 99 %.
-`bad` counts what an objective counts against its budget.
+`bad` counts what an objective counts against its budget; percentiles have `lowest` and `highest`
+beside, their interval at one in a million.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from llmops_jobs.alerts.marts import Marts
 
 if TYPE_CHECKING:
@@ -18,6 +21,10 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
 CONFIDENCE = 0.99
+# Standard deviations of the ranks of a percentile, of its 99 % interval, and of the one that chance
+# leaves once in a million.
+_PERCENTILE = ("value", "low", "high", "lowest", "highest")
+_RANKS = np.array([0, -2.576, 2.576, -4.75, 4.75])
 # (marts, by, where, within) -> day, the columns of `by` (and more labels), value, n, low, high.
 Series = Callable[[Marts, Sequence[str], Mapping[str, str], float | None], "pd.DataFrame"]
 
@@ -78,7 +85,6 @@ def percentile(level: str, metric: str, q: float) -> Series:
     def series(
         marts: Marts, by: Sequence[str], where: Mapping[str, str], within: float | None
     ) -> pd.DataFrame:
-        import numpy as np
         import pandas as pd
 
         histogram = _histogram(marts, level, metric, by, where)
@@ -87,11 +93,10 @@ def percentile(level: str, metric: str, q: float) -> Series:
         for key, part in histogram.groupby(keys, sort=False):
             counts, values = part["n"].to_numpy(), part["seconds"].to_numpy()
             reached, n = counts.cumsum(), counts.sum()
-            spread = 2.576 * np.sqrt(n * q * (1 - q))
-            ranks = np.clip([q * n, q * n - spread, q * n + spread], 0.5, n)
-            value, low, high = values[np.searchsorted(reached, ranks).clip(max=len(values) - 1)]
-            rows.append([*(key if isinstance(key, tuple) else (key,)), value, n, low, high])
-        return pd.DataFrame(rows, columns=[*keys, "value", "n", "low", "high"])
+            ranks = np.clip(q * n + _RANKS * np.sqrt(n * q * (1 - q)), 0.5, n)
+            found = values[np.searchsorted(reached, ranks).clip(max=len(values) - 1)]
+            rows.append([*(key if isinstance(key, tuple) else (key,)), n, *found])
+        return pd.DataFrame(rows, columns=[*keys, "n", *_PERCENTILE])
 
     return series
 
@@ -138,7 +143,6 @@ def pass_rate(
     What compares days must measure the same on each: estimates anchored on the labels of a day are
     there on some days only. `n` is the effective size of the weighted sample.
     """
-    import numpy as np
     import pandas as pd
     import sqlalchemy as sa
 

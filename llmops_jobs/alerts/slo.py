@@ -20,7 +20,7 @@ import numpy as np
 from llmops_jobs.alerts.findings import Finding
 from llmops_jobs.alerts.marts import Marts
 from llmops_jobs.alerts.metrics import METRICS
-from llmops_jobs.alerts.rules import days_of, show, where_in_words
+from llmops_jobs.alerts.rules import NUMBERS, days_of, show, where_in_words
 from llmops_jobs.alerts.series import CONFIDENCE
 from llmops_jobs.alerts.settings import Severity, Slo
 
@@ -100,8 +100,7 @@ def evaluate(marts: Marts, slo: Slo) -> Iterator[tuple[date, Finding]]:
     rows = METRICS[slo.metric].series(marts, slo.by, slo.where, slo.within)
     if rows.empty:
         return
-    known = {"day", "value", "n", "low", "high", "bad", "top", "bottom"}
-    names = [name for name in rows.columns if name not in known]
+    names = [name for name in rows.columns if name not in NUMBERS]
     for key, part in rows.groupby(names, sort=True) if names else [((), rows)]:
         labels = {**slo.where, **dict(zip(names, map(str, key), strict=True))}
         yield from _slice(marts, slo, labels, part)
