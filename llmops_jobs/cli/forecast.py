@@ -85,14 +85,14 @@ def _signed(amount: float) -> str:
 
 def _show(found: dict[str, Any]) -> None:
     click.echo(f"project {found['project_id']}, as of {found['as_of']}")
-    click.echo(f"{'':<34}{'so far':>12}{'expected':>12}   80 % interval")
-    for period in found["periods"]:
-        if period["metric"] != "cost_usd":
-            continue
-        name = f"{period['period']}  {period['scope']}"
+    periods = [period for period in found["periods"] if period["metric"] == "cost_usd"]
+    wide = max([len(period["scope"]) for period in periods], default=0) + 12
+    click.echo(f"{'':<{wide}}{'so far':>12}{'expected':>12}   80 % interval")
+    for period in periods:
+        name = f"{period['period']:<10}{period['scope']}"
         low, high = f"${period['p10']:,.2f}", f"${period['p90']:,.2f}"
         click.echo(
-            f"{name[:33]:<34}{'$' + format(period['to_date'], ',.2f'):>12}"
+            f"{name:<{wide}}{'$' + format(period['to_date'], ',.2f'):>12}"
             f"{'$' + format(period['mean'], ',.2f'):>12}   {low} to {high}"
         )
     for day in found["daily"]:

@@ -81,7 +81,7 @@ def test_a_run_over_three_nights_fills_the_tables_and_the_commands_tell_them(
     assert set(home.table("spend_forecast", PROJECT)["as_of"]) == set(NIGHTS)
 
     told = CliRunner().invoke(forecast_command, [], catch_exceptions=False)
-    assert "2026-09  total" in told.output
+    assert "2026-09   total" in told.output
     answer = json.loads(
         CliRunner().invoke(forecast_command, ["--json"], catch_exceptions=False).output
     )["projects"][0]
