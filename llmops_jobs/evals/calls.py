@@ -37,6 +37,7 @@ _FROM_OBSERVATIONS = (
     "finish_reason",
     "model_parameters",
     "level",
+    "user_id",
 )
 _FROM_TEXT = ("input", "output", "metadata", "inclusion_probability")
 _KEYS = ("trace_id", "observation_id")
@@ -67,6 +68,7 @@ class Call:
     finish_reason: str = ""
     model_parameters: str = "{}"
     level: str = "DEFAULT"
+    user_id: str = ""
 
     @cached_property
     def _messages(self) -> list[Any]:

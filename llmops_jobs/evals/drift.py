@@ -52,12 +52,16 @@ def drift_day(
     database: Database, history: DriftHistory, project: str, day: date, settings: EvalSettings
 ) -> pd.DataFrame:
     """Tests a project's day and replaces its rows in `drift` and `topic_share`."""
-    findings = [
-        *score_findings(database, project, day),
-        *topic_findings(database, history, project, day, settings.seed),
-        *input_findings(history.questions, project, day, settings.seed),
-        *canary_findings(database, project, day),
-    ]
+    from threadpoolctl import threadpool_limits
+
+    # Threads gain nothing on matrices of this size, and spin on a busy machine.
+    with threadpool_limits(1):
+        findings = [
+            *score_findings(database, project, day),
+            *topic_findings(database, history, project, day, settings),
+            *input_findings(history.questions, project, day, settings.seed),
+            *canary_findings(database, project, day),
+        ]
     adjusted = false_discovery([each.shift.p_value for each in findings])
     rows = pd.DataFrame(
         [
@@ -83,28 +87,54 @@ def input_findings(questions: Questions, project: str, day: date, seed: int) -> 
 
 def score_findings(database: Database, project: str, day: date) -> list[Finding]:
     """Whether a scorer's values are distributed as last week."""
-    rows = database.table("score_histogram", project, day - timedelta(days=REFERENCE_DAYS), day)
+    first = day - timedelta(days=REFERENCE_DAYS)
+    rows = database.table("score_histogram", project, first, day)
+    sums: dict[str, tuple[_Histogram, _Histogram]] = {}
+    columns = (rows[name].tolist() for name in ("scorer", "day", "bucket", "n", "w", "w2"))
+    for scorer, of, bucket, n, w, w2 in zip(*columns, strict=True):
+        pair = sums.setdefault(scorer, (_Histogram(), _Histogram()))
+        pair[of == day].add(bucket, n, w, w2)
     findings = []
-    for scorer, part in rows.groupby("scorer"):
-        today, past = part[part["day"] == day], part[part["day"] < day]
-        if today.empty or past.empty or min(today["n"].sum(), past["n"].sum()) < _MIN_ROWS:
+    for scorer, (past, today) in sorted(sums.items()):
+        if min(today.n, past.n) < _MIN_ROWS:
             continue
-        before, after = past.groupby("bucket")["w"].sum(), today.groupby("bucket")["w"].sum()
-        found = histogram_shift(dict(before), _effective(past), dict(after), _effective(today))
+        found = histogram_shift(past.weights, past.effective, today.weights, today.effective)
         if found is None:
             continue
         psi, p = found
-        means = [float((s.index * s).sum() / s.sum()) / 10 for s in (before, after)]
         detail = f"{scorer}: stability index {psi:.3f} against the week before"
-        findings.append(Finding("score", str(scorer), Shift(psi, p, means[0], means[1]), detail))
+        findings.append(Finding("score", scorer, Shift(psi, p, past.mean, today.mean), detail))
     return findings
 
 
+@dataclass
+class _Histogram:
+    """Weights by bucket, and what makes an effective sample size."""
+
+    weights: dict[int, float] = field(default_factory=dict)
+    n: int = 0
+    w2: float = 0.0
+
+    def add(self, bucket: int, n: int, w: float, w2: float) -> None:
+        self.weights[bucket] = self.weights.get(bucket, 0.0) + w
+        self.n += n
+        self.w2 += w2
+
+    @property
+    def effective(self) -> float:
+        return sum(self.weights.values()) ** 2 / self.w2
+
+    @property
+    def mean(self) -> float:
+        """The mean bucket, in tenths."""
+        return sum(b * w for b, w in self.weights.items()) / sum(self.weights.values()) / 10
+
+
 def topic_findings(
-    database: Database, history: DriftHistory, project: str, day: date, seed: int
+    database: Database, history: DriftHistory, project: str, day: date, settings: EvalSettings
 ) -> list[Finding]:
     """Which topics users ask about more, or less, than last week."""
-    topics = _topics(database, history, project, day, seed)
+    topics = _topics(database, history, project, day, settings)
     shares = pd.DataFrame(columns=["topic_id", "n", "share"])
     findings: list[Finding] = []
     if topics is not None:
@@ -115,11 +145,13 @@ def topic_findings(
             shift = share_shift(float(before[i]), n_before, float(after[i]), n_after)
             if shift is None or min(n_before, n_after) < _MIN_ROWS:
                 continue
+            name = name or f"topic {topics.ids[i]}"
             if topics.ids[i] == topic_model.OTHER and after[i] > before[i]:
-                texts = history.questions.of(project, day).texts
-                new = [text for text, topic in zip(texts, found, strict=True) if topic == i]
-                rest = [text for text, topic in zip(texts, found, strict=True) if topic != i]
-                name = f"{name}, such as {topic_model.telling_words(new, rest)}"
+                today = history.questions.of(project, day)
+                words = topic_model.telling_words(
+                    today.texts, today.users, found == i, settings.words_from_users
+                )
+                name += f", such as {words}" if words else ""
             detail = f"“{name}”: {before[i]:.1%} of questions last week, {after[i]:.1%} today"
             findings.append(Finding("topic", topics.ids[i], shift, detail))
     database.replace_day("topic_share", project, day, shares)
@@ -149,14 +181,16 @@ def canary_findings(database: Database, project: str, day: date) -> list[Finding
 
 
 def _topics(
-    database: Database, history: DriftHistory, project: str, day: date, seed: int
+    database: Database, history: DriftHistory, project: str, day: date, settings: EvalSettings
 ) -> Topics | None:
     """The topics of the week that `day` is in, fitted on the two weeks before that week."""
     fitted_on = day - timedelta(days=day.toordinal() % REFIT_EVERY)
     key = (project, fitted_on)
     if key not in history.fits:
         days = [fitted_on - timedelta(days=back) for back in range(1, FIT_DAYS + 1)]
-        texts = [text for d in days for text in history.questions.of(project, d).texts]
+        read = [history.questions.of(project, d) for d in days]
+        texts = [text for each in read for text in each.texts]
+        users = [user for each in read for user in each.users]
         stored = database.table("topic", project)
         earlier = stored[stored["first_seen"] < fitted_on]
         known = {
@@ -164,7 +198,7 @@ def _topics(
             for row in earlier.itertuples()
             if row.topic_id != topic_model.OTHER
         }
-        topics = topic_model.fit(texts, known, seed)
+        topics = topic_model.fit(texts, users, known, settings.seed, settings.words_from_users)
         if topics is not None:
             rows = topic_model.rows(topics, stored, fitted_on).assign(project_id=project)
             database.upsert("topic", rows)
@@ -187,10 +221,6 @@ def _shares(
     shares = np.bincount(found, weights, k) / weights.sum()
     effective = float(weights.sum() ** 2 / (weights**2).sum())
     return effective, np.bincount(found, minlength=k), shares, found
-
-
-def _effective(rows: pd.DataFrame) -> float:
-    return float(rows["w"].sum() ** 2 / rows["w2"].sum())
 
 
 def _before(day: date) -> list[date]:

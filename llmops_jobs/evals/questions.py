@@ -18,9 +18,11 @@ _DAYS_KEPT = 70
 
 @dataclass(frozen=True)
 class Day:
-    """Questions of one day and their weights, 1 / inclusion probability."""
+    """Questions of one day, who asked (a trace counts as a user where none is named), and their
+    weights, 1 / inclusion probability."""
 
     texts: list[str]
+    users: list[str]
     weights: np.ndarray
 
 
@@ -35,6 +37,7 @@ class Questions:
             calls = [call for call in calls_of_day(self.lake, project, day) if call.question]
             self._days[key] = Day(
                 [call.question[:_LENGTH] for call in calls],
+                [call.user_id or call.trace_id for call in calls],
                 np.array([1 / call.inclusion_probability for call in calls]),
             )
             while len(self._days) > _DAYS_KEPT:

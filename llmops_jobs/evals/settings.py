@@ -79,5 +79,11 @@ class EvalSettings(Section):
     )
     quality_model: QualityModelSettings = QualityModelSettings()
     judge: JudgeSettings = JudgeSettings()
+    words_from_users: int = Field(
+        20,
+        ge=0,
+        description="a word of users' questions names a topic only when so many users wrote it; "
+        "0: no word ever does",
+    )
     write_back: tuple[str, ...] = Field((), description="scorers whose scores go to Langfuse")
     seed: int = 20260101

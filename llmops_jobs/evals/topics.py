@@ -3,14 +3,17 @@
 TF-IDF, latent semantic analysis (truncated SVD) and k-means over two weeks of questions; k by
 silhouette. A topic is named by its class-based TF-IDF words (Grootendorst 2022, arXiv 2203.05794).
 A fit is made once a week, on a day that the calendar fixes, so that a backfill makes the same; its
-clusters keep the ids of the earlier topics whose words they share.
+clusters keep the ids of the earlier topics whose words they share. Names are words of users, so
+only words that many users wrote become names: nobody's secret is a topic.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +38,8 @@ SAME = 0.35
 @dataclass(frozen=True)
 class Topics:
     """A fitted clustering: `names`, `ids` and `terms` are parallel, one per cluster, and last the
-    questions that are unlike every cluster."""
+    questions that are unlike every cluster. A name is '' when too few users share its words;
+    terms are hashed words, which the next fit's can be matched with and nobody reads."""
 
     ids: list[str]
     names: list[str]
@@ -55,13 +59,20 @@ class Topics:
         return found
 
 
-def fit(texts: Sequence[str], known: Mapping[str, Mapping[str, float]], seed: int) -> Topics | None:
-    """Topics of some questions; None when there are too few. `known` maps ids to their words."""
+def fit(
+    texts: Sequence[str],
+    users: Sequence[str],
+    known: Mapping[str, Mapping[str, float]],
+    seed: int,
+    floor: int,
+) -> Topics | None:
+    """Topics of some questions; None when there are too few. `known` maps ids to their terms, and
+    a word names a topic when at least `floor` of `users`, who asked, wrote it."""
     from sklearn.cluster import KMeans
     from sklearn.decomposition import TruncatedSVD
     from sklearn.metrics import silhouette_score
 
-    texts = _sample(texts, _MAX_FIT)
+    texts, users = _sample(texts, users, _MAX_FIT)
     if len(texts) < MIN_QUESTIONS:
         return None
     vectorizer = _vectorizer()
@@ -83,11 +94,13 @@ def fit(texts: Sequence[str], known: Mapping[str, Mapping[str, float]], seed: in
             best, best_value = clusters, float(value)
     if best is None:
         return None
-    terms = _terms(texts, best.labels_, best.n_clusters)
+    words = _terms(texts, best.labels_, best.n_clusters)
+    common = _shared(texts, users, {word for each in words for word in each}, floor)
+    terms = [{_hashed(word): weight for word, weight in each.items()} for each in words]
     alike = _alike(vectorizer, reduce, best, texts).max(axis=1)
     return Topics(
         [*_ids(terms, known), OTHER],
-        [*(_name(each) for each in terms), "unlike any topic"],
+        [*(_name(each, common) for each in words), "unlike any topic"],
         [*terms, {}],
         vectorizer,
         reduce,
@@ -96,15 +109,18 @@ def fit(texts: Sequence[str], known: Mapping[str, Mapping[str, float]], seed: in
     )
 
 
-def telling_words(inside: Sequence[str], outside: Sequence[str]) -> str:
-    """The words that tell the first texts from the second, for a name."""
-    if not inside:
+def telling_words(
+    texts: Sequence[str], users: Sequence[str], inside: np.ndarray, floor: int
+) -> str:
+    """The words that tell the texts of the mask from the others, for a name; '' when fewer than
+    `floor` users share them."""
+    if not inside.any():
         return ""
-    labels = np.r_[np.zeros(len(inside), dtype=int), np.ones(len(outside), dtype=int)]
     try:
-        return _name(_terms([*inside, *outside], labels, 2)[0])
+        words = _terms(texts, np.where(inside, 0, 1), 2)[0]
     except ValueError:  # no word occurs twice
         return ""
+    return _name(words, _shared(texts, users, set(words), floor))
 
 
 def rows(topics: Topics, known: pd.DataFrame, day: Any) -> pd.DataFrame:
@@ -145,13 +161,32 @@ def _unit(points: np.ndarray) -> np.ndarray:
     return points / np.maximum(norms, 1e-9)
 
 
-def _sample(texts: Sequence[str], n: int) -> list[str]:
-    """At most n texts, chosen by their hashes: the same in any order."""
-    if len(texts) <= n:
-        return sorted(texts)
-    digest = [hashlib.blake2b(t.encode("utf-8", "replace"), digest_size=8).digest() for t in texts]
-    chosen = sorted(range(len(texts)), key=lambda i: (digest[i], i))[:n]
-    return sorted(texts[i] for i in chosen)
+def _sample(texts: Sequence[str], users: Sequence[str], n: int) -> tuple[list[str], list[str]]:
+    """At most n texts with their users, chosen by hash: the same in any order."""
+    pairs = sorted(zip(texts, users, strict=True))
+    if len(pairs) > n:
+        digest = [
+            hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
+            for text, _ in pairs
+        ]
+        chosen = sorted(range(len(pairs)), key=lambda i: (digest[i], i))[:n]
+        pairs = sorted(pairs[i] for i in chosen)
+    return [text for text, _ in pairs], [user for _, user in pairs]
+
+
+def _shared(
+    texts: Sequence[str], users: Sequence[str], words: AbstractSet[str], floor: int
+) -> set[str]:
+    """Those of the words that at least `floor` users wrote; none when the floor is 0."""
+    writers: dict[str, set[str]] = {word: set() for word in words}
+    for text, user in zip(texts, users, strict=True):
+        for word in words & set(re.findall(_TOKEN, text.lower())):
+            writers[word].add(user)
+    return {word for word, known in writers.items() if 0 < floor <= len(known)}
+
+
+def _hashed(word: str) -> str:
+    return hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=6).hexdigest()
 
 
 def _terms(texts: Sequence[str], labels: np.ndarray, k: int) -> list[dict[str, float]]:
@@ -174,8 +209,8 @@ def _terms(texts: Sequence[str], labels: np.ndarray, k: int) -> list[dict[str, f
     return found
 
 
-def _name(terms: Mapping[str, float]) -> str:
-    return ", ".join(list(terms)[:3]) or "(other)"
+def _name(words: Mapping[str, float], common: AbstractSet[str]) -> str:
+    return ", ".join([word for word in words if word in common][:3])
 
 
 def _ids(

@@ -144,7 +144,7 @@ _SUBJECTS = {
 }
 
 
-def _night_of_questions(lake: Lake, day: date, seed: int, share: float) -> None:
+def _night_of_questions(lake: Lake, day: date, seed: int, share: float, **about: Any) -> None:
     rng = np.random.default_rng([seed, day.toordinal()])
     usual = [name for name in _SUBJECTS if name != "flight"]
     texts = []
@@ -152,7 +152,7 @@ def _night_of_questions(lake: Lake, day: date, seed: int, share: float) -> None:
         subject = "flight" if rng.random() < share else str(rng.choice(usual))
         words = rng.permutation(_SUBJECTS[subject].split())[:5]
         texts.append(f"I need help with my {' and my '.join(words)}, please.")
-    land(lake, day, ["It is on its way and will arrive soon."] * 150, questions=texts)
+    land(lake, day, ["It is on its way and will arrive soon."] * 150, questions=texts, **about)
 
 
 def test_a_new_topic_is_seen_by_night_and_named_and_a_quiet_night_is_quiet(
@@ -175,3 +175,40 @@ def test_a_new_topic_is_seen_by_night_and_named_and_a_quiet_night_is_quiet(
     assert set(database.table("topic", PROJECT)["topic_id"]) == ids
     shares = database.table("topic_share", PROJECT, days[-1], days[-1])
     assert shares["share"].sum() == pytest.approx(1)
+
+
+def test_no_word_of_few_users_enters_a_mart(lake: Lake, database: Database) -> None:
+    days = [date(2026, 3, 1) + timedelta(days=i) for i in range(16)]
+    for day in days:
+        share = 0.35 if day == days[-1] else 0.02
+        _night_of_questions(lake, day, 1, share, user_id="one-chatty-user")
+        score(lake, database, day)
+    loud = drift_day(database, DriftHistory(Questions(lake)), PROJECT, days[-1], SETTINGS)
+    topics = database.table("topic", PROJECT)
+    assert "topic" in set(loud.loc[loud["p_value"] < 0.01, "kind"]) and len(topics) > 5
+    written = " ".join([*loud["detail"], *topics["name"], *topics["terms"]])
+    for word in " ".join(_SUBJECTS.values()).split():
+        assert word not in written
+
+
+def test_whatever_the_texts_are_each_call_ends_scored_or_skipped_with_a_reason(
+    lake: Lake, database: Database
+) -> None:
+    answers = [
+        "",
+        "x" * 5_000_000,
+        "\x00\x01\x02" * 50,
+        "مرحبا بك في متجرنا، كيف يمكنني مساعدتك اليوم؟",
+        '{"a": "{\\"b\\": [1, 2]}"}',
+        "很抱歉，我无法提供帮助。",
+        "�" * 3000,
+    ]
+    land(lake, DAY, answers)
+    scored = score(lake, database, DAY)
+    rows = database.table("score", PROJECT)
+    assert len(rows) == len(answers) * len(scored.failures)
+    assert set(rows["status"]) == {"ok", "skipped"}
+    assert (rows.loc[rows["status"] == "skipped", "reason"] != "").all()
+    assert rows["reason"].str.len().max() < 301
+    assert scored.failures["empty"] == 1 and scored.failures["refusal"] == 1
+    assert scored.failures["repetition"] == 3

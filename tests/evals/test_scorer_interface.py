@@ -58,6 +58,44 @@ def test_a_metric_of_a_framework_plugs_in() -> None:
     assert (score.value, score.passed) == (0.3, True)
 
 
+class _TestCase:
+    """Stands for a framework's test case."""
+
+    def __init__(self, asked: str, actual_output: str, retrieval_context: list[str]) -> None:
+        self.input, self.actual_output = asked, actual_output
+        self.retrieval_context = retrieval_context
+
+
+class _FaithfulnessMetric:
+    """Stands for a framework's metric class: it measures a test case and keeps score and reason."""
+
+    def __init__(self, threshold: float) -> None:
+        self.threshold, self.score = threshold, 0.0
+
+    def measure(self, case: _TestCase) -> float:
+        said = set(case.actual_output.lower().split())
+        known = set(" ".join(case.retrieval_context).lower().split())
+        self.score = len(said & known) / max(1, len(said))
+        return self.score
+
+
+def test_a_metric_class_of_a_framework_plugs_in_as_the_docs_show() -> None:
+    metric = _FaithfulnessMetric(threshold=0.7)
+
+    def measure(question: str, answer: str, context: str) -> float:
+        return metric.measure(_TestCase(question, answer, [context]))
+
+    faithfulness = from_callable(
+        "faithfulness", measure, threshold=metric.threshold, needs={"answer", "context"}
+    )
+    good = Call("t", "a", "<context>open from nine to five</context>When?", "open from nine")
+    bad = Call("t", "b", "<context>open from nine to five</context>When?", "never on a Sunday")
+    bare = _call("open from nine")
+    scores = run(faithfulness, Batch([good, bad, bare]))
+    assert [score.passed for score in scores] == [True, False, None]
+    assert scores[2].status == "skipped" and scores[2].reason == "no context"
+
+
 def test_an_unknown_scorer_in_the_configuration_is_named_with_the_installed_ones() -> None:
     with pytest.raises(ConfigError, match=r"no scorer toxicty; installed: empty, truncated"):
         installed(["toxicty"])

@@ -234,6 +234,8 @@ def test_format_rules_are_scorers_with_versions_of_their_own() -> None:
         "1" * 9000,
         "@" * 9000,
         "<|" * 9000,
+        "half a pair \ud800 of surrogates",
+        "١٢٣ ٤٥٦ ٧٨٩٠ " * 40,
     ],
 )
 def test_whatever_a_text_is_every_scorer_gives_a_row(text: str) -> None:
