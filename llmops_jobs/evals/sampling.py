@@ -80,14 +80,15 @@ def judge_weights(p_pass: np.ndarray, text_probability: np.ndarray) -> np.ndarra
     """Weights for what a judge (or a person) should see, from the chance that a row passes.
 
     Half go where the estimate gains most, in proportion to a row's standard deviation over its
-    text's inclusion probability (Neyman 1934; Zrnic & Candès 2024, arXiv 2403.03208), half where
-    failures are likely, for the review; mixed so that every row keeps a chance.
+    text's inclusion probability (Neyman 1934; Zrnic & Candès 2024, arXiv 2403.03208), a quarter
+    where failures are likely, for the review, and a quarter evenly: where a sure prediction is
+    wrong, its row must not have been all but left out.
     """
     p = np.clip(p_pass, 0.02, 0.98)
     spread = np.sqrt(p * (1 - p)) / text_probability
     risk = 1 - p
-    mixed: np.ndarray = 0.5 * spread / spread.sum() + 0.5 * risk / risk.sum()
-    return np.maximum(mixed, 0.1 / len(p))
+    mixed: np.ndarray = 0.5 * spread / spread.sum() + 0.25 * risk / risk.sum() + 0.25 / len(p)
+    return mixed
 
 
 def size_weights(strata: pd.Series) -> np.ndarray:
