@@ -2184,12 +2184,17 @@ def upgrade() -> None:
         sa.Column(
             "topic_id", sa.String(length=16), nullable=False, comment="stable from night to night"
         ),
-        sa.Column("name", sa.Text(), nullable=False, comment="its most telling words"),
+        sa.Column(
+            "name",
+            sa.Text(),
+            nullable=False,
+            comment="its most telling words that many users wrote, else empty",
+        ),
         sa.Column(
             "terms",
             sa.Text(),
             nullable=False,
-            comment="JSON object: word or pair of words -> weight",
+            comment="JSON object: hashed word -> weight, to match fits by",
         ),
         sa.Column("first_seen", sa.Date(), nullable=True, comment="first day fitted"),
         sa.Column("last_seen", sa.Date(), nullable=True, comment="last day fitted"),
