@@ -150,6 +150,6 @@ def _normal_quantile(confidence: float) -> float:
 
 @cache
 def _t_quantile(confidence: float, degrees: int) -> float:
-    from scipy.stats import t
+    from scipy.special import stdtrit  # scipy.stats takes seconds to import
 
-    return float(t.ppf(0.5 + confidence / 2, degrees))
+    return float(stdtrit(degrees, 0.5 + confidence / 2))
