@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets._lineage import column_lineage
 from llmops_jobs import progress
+from llmops_jobs.days import yesterday
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.partitions import DAILY
 from llmops_jobs.resources import DeploymentResource
@@ -47,6 +48,14 @@ def daily_asset(
     )
 
 
+def run_days(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[date]:
+    """The days of the run, in order. A check that is run by itself, as the UI offers, has no
+    partitions: it looks at yesterday."""
+    if context.has_partition_key or context.has_partition_key_range:
+        return [date.fromisoformat(key) for key in context.partition_keys]
+    return [yesterday()]
+
+
 def each_day(
     context: dg.AssetExecutionContext, deployment: DeploymentResource
 ) -> Iterator[tuple[Deployment, str, date]]:
@@ -54,12 +63,12 @@ def each_day(
     opened = deployment.open()
     projects = opened.projects()
     asset = context.asset_key.to_user_string()
-    keys = context.partition_keys
-    for done, key in enumerate(keys):
-        progress.tell(asset, done, len(keys))
+    days = run_days(context)
+    for done, day in enumerate(days):
+        progress.tell(asset, done, len(days))
         for project in projects:
-            yield opened, project.id, date.fromisoformat(key)
-    progress.tell(asset, len(keys), len(keys))
+            yield opened, project.id, day
+    progress.tell(asset, len(days), len(days))
 
 
 def each_batch(
@@ -71,7 +80,7 @@ def each_batch(
     opened = deployment.open()
     projects = opened.projects()
     asset = context.asset_key.to_user_string()
-    days = [date.fromisoformat(key) for key in context.partition_keys]
+    days = run_days(context)
     done = 0
     for project in projects:
         for batch in batches(opened.lake, project.id, days):
@@ -98,7 +107,7 @@ def check_days(
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
 ) -> dg.AssetCheckResult:
     """What `find` finds wrong with the run's days: the first of it in words, then the advice."""
-    wrong = find(deployment.open(), [date.fromisoformat(key) for key in context.partition_keys])
+    wrong = find(deployment.open(), run_days(context))
     return dg.AssetCheckResult(
         passed=not wrong,
         severity=severity,
@@ -109,7 +118,7 @@ def check_days(
 
 def last_day(context: dg.AssetExecutionContext) -> date:
     """The last day of the run: what a history read once per run has to reach."""
-    return date.fromisoformat(context.partition_keys[-1])
+    return run_days(context)[-1]
 
 
 def add_day_metadata(

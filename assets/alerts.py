@@ -1,10 +1,10 @@
 """The group `alerts`: incidents decided and recorded; delivery is a job of its own."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset
+from assets._daily import add_day_metadata, daily_asset, run_days
 from llmops_jobs.resources import DeploymentResource
 
 
@@ -32,14 +32,14 @@ def incident(context: dg.AssetExecutionContext, deployment: DeploymentResource) 
     from llmops_jobs.alerts.evaluate import evaluate_days
 
     home = deployment.open()
-    first, last = (date.fromisoformat(context.partition_keys[i]) for i in (0, -1))
+    days = run_days(context)
     for project in home.projects():
         for done in evaluate_days(
             home.database,
             home.settings.alerts,
             project.id,
-            first,
-            last,
+            days[0],
+            days[-1],
             now=datetime.now(UTC),
             lake=home.lake,
             base_url=project.base_url,

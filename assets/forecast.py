@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset
+from assets._daily import add_day_metadata, daily_asset, run_days
 from llmops_jobs import progress
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.resources import DeploymentResource
@@ -99,7 +99,7 @@ def quantiles_are_sound(
 ) -> dg.AssetCheckResult:
     from llmops_jobs.forecast.checks import unsound_forecasts
 
-    nights = [date.fromisoformat(key) for key in context.partition_keys]
+    nights = run_days(context)
     wrong = unsound_forecasts(deployment.open().database, min(nights), max(nights))
     return dg.AssetCheckResult(passed=wrong == 0, metadata={"rows": wrong})
 
@@ -114,7 +114,7 @@ def forecast_is_calibrated(
 ) -> dg.AssetCheckResult:
     from llmops_jobs.forecast.checks import lost_calibration
 
-    last = max(date.fromisoformat(key) for key in context.partition_keys)
+    last = run_days(context)[-1]
     lost = lost_calibration(deployment.open().database, last)
     return dg.AssetCheckResult(
         passed=not lost,
@@ -127,7 +127,7 @@ def forecast_is_calibrated(
 def _window(
     context: dg.AssetExecutionContext, deployment: DeploymentResource
 ) -> tuple[Deployment, list[date]]:
-    return deployment.open(), [date.fromisoformat(key) for key in context.partition_keys]
+    return deployment.open(), run_days(context)
 
 
 def _told(
@@ -136,7 +136,7 @@ def _told(
     nights_of: Callable[[str], Iterable[tuple[Any, ...]]],
 ) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Every project's nights as they are made, telling how far the run is."""
-    asset, total = context.asset_key.to_user_string(), len(context.partition_keys)
+    asset, total = context.asset_key.to_user_string(), len(run_days(context))
     projects = home.projects()
     for number, project in enumerate(projects):
         for done, made in enumerate(nights_of(project.id)):

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset
+from assets._daily import add_day_metadata, daily_asset, run_days
 from llmops_jobs import progress
 from llmops_jobs.days import yesterday
 from llmops_jobs.deployment import Deployment
@@ -93,7 +93,7 @@ def observations_are_whole(
 ) -> dg.AssetCheckResult:
     from llmops_jobs.langfuse.checks import broken_days
 
-    wrong = broken_days(deployment.open(), _days(context))
+    wrong = broken_days(deployment.open(), run_days(context))
     return dg.AssetCheckResult(
         passed=not wrong,
         description="; ".join(wrong[:5]) or "every observation once, each on its day",
@@ -114,7 +114,7 @@ def written_scores_came_back(
     missing = [
         f"{day}: {score.name} of {score.trace_id} ({score.id})"
         for project in opened.projects()
-        for day in _days(context)
+        for day in run_days(context)
         for score in not_readable(
             opened.lake, opened.database, project.id, day, opened.settings.evals
         )
@@ -136,7 +136,7 @@ def copy_equals_source(
 ) -> dg.AssetCheckResult:
     from llmops_jobs.langfuse.checks import unexplained_days
 
-    wrong = unexplained_days(deployment.open(), _days(context))
+    wrong = unexplained_days(deployment.open(), run_days(context))
     return dg.AssetCheckResult(
         passed=not wrong,
         severity=dg.AssetCheckSeverity.WARN,
@@ -160,7 +160,7 @@ def _pull_all(
     opened: Deployment,
     pull: Callable[[Deployment, Any, Sequence[date]], Iterator[Any]],
 ) -> None:
-    days, asset = _days(context), context.asset_key.to_user_string()
+    days, asset = run_days(context), context.asset_key.to_user_string()
     projects = opened.projects()
     figures: dict[date, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for number, project in enumerate(projects):
@@ -212,7 +212,7 @@ def _sweep(
     sweep: Callable[[Deployment, Any, date], Any],
 ) -> None:
     """After the night's pull: days before it that changed are marked, for `stale_days` to run."""
-    days = _days(context)
+    days = run_days(context)
     if max(days) < yesterday() - timedelta(days=1):
         return  # a backfill of the past: the next night will look
     opened = deployment.open()
@@ -220,7 +220,3 @@ def _sweep(
         for project in opened.projects():
             for day, reason in sorted(sweep(opened, project, min(days)).stale.items()):
                 context.log.info(f"{project.name}: {day} is stale: {reason}")
-
-
-def _days(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext) -> list[date]:
-    return [date.fromisoformat(key) for key in context.partition_keys]

@@ -1,10 +1,8 @@
 """The group `quality`: scores of the answers, the estimate anchored on people, drift."""
 
-from datetime import date
-
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset, each_day
+from assets._daily import add_day_metadata, daily_asset, each_day, run_days
 from llmops_jobs.resources import DeploymentResource
 
 
@@ -94,7 +92,7 @@ def scorers_did_not_break(
 ) -> dg.AssetCheckResult:
     from llmops_jobs.evals.checks import broken_scorers
 
-    days = [date.fromisoformat(key) for key in context.partition_keys]
+    days = run_days(context)
     broken = broken_scorers(deployment.open().database, days)
     return dg.AssetCheckResult(
         passed=not broken,

@@ -1,11 +1,11 @@
 """The group `report`: what people open in the morning."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset
+from assets._daily import add_day_metadata, daily_asset, run_days
 from llmops_jobs import progress
 from llmops_jobs.report.publish import Published
 from llmops_jobs.resources import DeploymentResource
@@ -42,7 +42,7 @@ def report(context: dg.AssetExecutionContext, deployment: DeploymentResource) ->
     from llmops_jobs.report.tell import tell
 
     home = deployment.open()
-    days = [date.fromisoformat(key) for key in context.partition_keys]
+    days = run_days(context)
     site = Site(home.settings.reports_url)
     projects = [project.id for project in home.projects()]
     made = 0

@@ -52,7 +52,7 @@ class Links:
         start, end = (int(at.timestamp() * 1000) for at in (start_of(first), end_of(last)))
         address = f"{self._root}/{view}?dateRange={start}-{end}"
         if conditions:
-            address += f"&filter={quote(','.join(conditions), safe='')}"
+            address += f"&filter={quote(','.join(conditions), safe=';,')}"
         return address
 
 

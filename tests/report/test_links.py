@@ -126,8 +126,8 @@ def test_a_filtered_view_says_days_and_conditions_as_langfuse_reads_them() -> No
     )
     assert address is not None
     assert address.startswith(f"{WEB}observations?dateRange=1774137600000-1774224000000&filter=")
-    assert re.search(r"filter=model%3BstringOptions%3B%3Bany%20of%3Ba%255C%257Cb%2C", address)
-    assert address.endswith("latency%3Bnumber%3B%3B%3E%3D%3B2.5")
+    assert re.search(r"filter=model;stringOptions;;any%20of;a%255C%257Cb,", address)
+    assert address.endswith("latency;number;;%3E%3D;2.5")
 
 
 def test_a_project_without_an_address_has_no_links() -> None:

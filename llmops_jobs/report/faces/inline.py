@@ -104,7 +104,9 @@ def _content(column: Column, cell: Cell) -> str:
     elif cell.unit is not None:
         parts.append(link(cell.href, cell.text))
     elif cell.text:
-        parts.append(f"<bdi>{link(cell.href, cell.text)}</bdi>")
+        text = link(cell.href, cell.text)
+        # Text of another direction must not turn what follows; plain ASCII cannot.
+        parts.append(text if cell.text.isascii() else f"<bdi>{text}</bdi>")
     if cell.note:
         parts.append(f"<small>{say(cell.note)}</small>")
     if cell.spark:

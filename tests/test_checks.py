@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from llmops_jobs.config import load
+from llmops_jobs.days import yesterday
+from llmops_jobs.definitions import defs
+from llmops_jobs.deployment import Deployment
+from tests.facts import PROJECT, facts
+
+
+def test_checks_run_by_themselves_look_at_yesterday(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("llmops.yaml").write_text(f"projects: [{{id: {PROJECT}}}]\n")
+    monkeypatch.setenv("LLMOPS_CONFIG", "llmops.yaml")
+    monkeypatch.setenv("LLMOPS_HOME", str(tmp_path / "home"))
+    for name in ("LANGFUSE_BASE_URL", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens, nothing should ask
+    lake = Deployment(load()).lake
+    days = [yesterday() - timedelta(days=1), yesterday()]
+    for day in days:  # calls, of which nothing was made
+        lake.replace_day("observations", PROJECT, day, facts("observations", [{"day": day}]))
+    checks = dg.define_asset_job("checks", selection=dg.AssetSelection.all_asset_checks())
+    job = dg.Definitions.merge(defs, dg.Definitions(jobs=[checks])).resolve_job_def("checks")
+    result = job.execute_in_process(
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        raise_on_error=False,  # a check that stops a night fails a run of its own
+    )
+    found = {e.check_name: e for e in result.get_asset_check_evaluations()}
+    assert len(found) == len(job.asset_layer.asset_graph.asset_check_keys)
+    incomplete = found["every_call_has_a_cost"]
+    assert not incomplete.passed
+    assert str(days[1]) in str(incomplete.description)
+    assert str(days[0]) not in str(incomplete.description)
