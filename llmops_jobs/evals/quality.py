@@ -139,7 +139,8 @@ def read_scores(database: Database, project: str, day: date) -> pd.DataFrame:
     )
     with database.engine.connect() as connection:
         columns = list(zip(*connection.execute(query), strict=True))
-    scores = pd.DataFrame(dict(zip(names, columns or [()] * len(names), strict=True)))
+    nothing = pd.DataFrame({name: pd.Series(dtype=object) for name in names})
+    scores = pd.DataFrame(dict(zip(names, columns, strict=True))) if columns else nothing
     return scores.assign(
         y=scores["passed"].astype(bool).astype(float),
         w=1 / scores["inclusion_probability"].astype(float),

@@ -39,6 +39,7 @@ class Lake:
         self.url = str(Path(url).expanduser().resolve()) if self.is_local else url
         self.storage_options = storage_options
         self._tables: dict[str, DeltaTable] = {}
+        self._writing = threading.local()  # table -> DeltaTable, see `to_write`
         self._files: dict[str, tuple[int, Files, Counter[tuple[str, date]]]] = {}
         self._ready: set[str] = set()
         self._lock = threading.RLock()
@@ -77,10 +78,8 @@ class Lake:
     ) -> None:
         from deltalake import write_deltalake
 
-        delta = self.delta(table)
-        assert delta is not None  # `_create` has run
         write_deltalake(
-            delta,
+            self.to_write(table),
             pa.RecordBatchReader.from_batches(schema.TABLES[table], batches),
             mode="overwrite",
             predicate=f"project_id = {_literal(project)} AND day = '{day.isoformat()}'",
@@ -176,6 +175,22 @@ class Lake:
                 self.forget(table)
                 return self.delta(table)
             return self._tables[table]
+
+    def to_write(self, table: str) -> DeltaTable:
+        """The table at its newest version, for this thread alone: a commit moves the object on to
+        its own version, under the hands of whoever reads by it."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        mine: dict[str, DeltaTable] = self._writing.__dict__
+        try:
+            if table in mine:
+                mine[table].update_incremental()
+                return mine[table]
+        except DeltaError:
+            pass  # its log was cleaned under the cached version: open it anew
+        mine[table] = DeltaTable(self.uri(table), storage_options=self.storage_options)
+        return mine[table]
 
     def forget(self, table: str) -> None:
         """Drops what is cached of a table."""

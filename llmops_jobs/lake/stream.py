@@ -46,8 +46,6 @@ class Streamed:
         """
         from deltalake.transaction import AddAction
 
-        delta = self.lake.delta(self.table)
-        assert delta is not None
         partition: dict[str, str | None] = {"project_id": self.project, "day": self.day.isoformat()}
         added = AddAction(
             path=self.path,
@@ -57,7 +55,7 @@ class Streamed:
             data_change=True,
             stats=json.dumps({"numRecords": self.rows}),
         )
-        delta.create_write_transaction(
+        self.lake.to_write(self.table).create_write_transaction(
             [added] if self.rows else [],
             "overwrite",
             schema.TABLES[self.table],
