@@ -96,14 +96,16 @@ def advance(
     live = [incident for incident in known.values() if incident.live]
     assigned: dict[str, list[Cause]] = {}
     new: list[Cause] = []
+    changed: list[Incident] = []
+    events: list[Event] = []
     for cause in found:
         home = _home(cause, live, known, day, policy)
         if home is None:
             new.append(cause)
         elif home.live and home.last_day < day:
             assigned.setdefault(home.finding.fingerprint, []).append(cause)
-    changed: list[Incident] = []
-    events: list[Event] = []
+        elif home.live and not home.watched and home.first_day == day + timedelta(days=1):
+            changed.append(_begun_before(home, cause, day))
     for incident in live:
         causes = assigned.get(incident.finding.fingerprint, [])
         if incident.last_day >= day or (
@@ -170,6 +172,19 @@ def begun(cause: Cause, known: Mapping[str, Incident], day: date) -> Incident:
         ),
         members=frozenset(f.fingerprint for f in cause.members),
         rules=frozenset(f.rule for f in cause.members),
+    )
+
+
+def _begun_before(incident: Incident, cause: Cause, day: date) -> Incident:
+    """An incident whose day before, evaluated after it, had the trouble already: so that the order
+    in which days are run leaves no trace. Nobody is told again."""
+    unbroken = incident.fired == (incident.last_day - incident.first_day).days + 1
+    return replace(
+        incident,
+        first_day=day,
+        fired=incident.fired + 1 if unbroken else incident.fired,
+        members=incident.members | {finding.fingerprint for finding in cause.members},
+        rules=incident.rules | {finding.rule for finding in cause.members},
     )
 
 

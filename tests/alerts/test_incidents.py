@@ -82,3 +82,17 @@ def test_nights_run_again_change_nothing(firing: list[bool], again: list[int]) -
         if number < len(nights):
             day = DAY + timedelta(days=number)
             assert _night(known, nights[number], day) == ([], [])
+
+
+def test_a_night_run_after_the_next_one_leaves_the_same_incident() -> None:
+    in_order, _ = _nights([FIRING, FIRING, FIRING])
+    known: dict[str, Incident] = {}
+    told = []
+    for offset in (1, 2, 0):
+        changed, events = _night(known, FIRING, DAY + timedelta(days=offset))
+        known |= {item.finding.fingerprint: item for item in changed}
+        told += [event.kind for event in events if event.kind != "refresh"]
+    assert known == in_order | {
+        key: replace(item, notified_day=known[key].notified_day) for key, item in in_order.items()
+    }
+    assert told == ["open"]
