@@ -127,8 +127,8 @@ def _row(
         "detail": json.dumps(
             {
                 **kept_evidence,
-                **evidence,
                 **{k: v for k, v in finding.detail.items() if k != "trace_id"},
+                **evidence,
                 **{name: getattr(finding, name) for name in _POLICY},
                 "notified_day": item.notified_day,
                 "escalated_day": item.escalated_day,
