@@ -216,7 +216,7 @@ def _worse(edition: Edition, rows: list[Any]) -> Finding:
     if others:
         prose += [" Also in ", name(", ".join(others), 120), "."]
     if row.caveat:
-        prose += [" ", name(row.caveat, 160)]
+        prose += [" Caution: ", name(row.caveat, 160), "."]
     evidence = [Link(text="evidence", href="#versions")]
     traces = edition.view("prompt_name", subject)
     if kind == "prompt" and traces:
