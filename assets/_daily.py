@@ -1,7 +1,7 @@
 """What every daily asset shares: the partitions, one run for a whole range, the loop over days."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import dagster as dg
@@ -13,6 +13,10 @@ from llmops_jobs.deployment import Deployment
 from llmops_jobs.partitions import DAILY
 from llmops_jobs.resources import DeploymentResource
 
+#: A night that did not come shows on the lineage page: late after 26 hours, failed after 30.
+_NIGHTLY = dg.FreshnessPolicy.time_window(
+    fail_window=timedelta(hours=30), warn_window=timedelta(hours=26)
+)
 #: From a project's days to each of them with its metadata.
 Step = Callable[[Deployment, str, Sequence[date]], Iterator[tuple[date, Mapping[str, Any]]]]
 
@@ -43,6 +47,7 @@ def daily_asset(
         partitions_def=DAILY,
         backfill_policy=dg.BackfillPolicy.single_run(),
         owners=["team:llmops"],
+        freshness_policy=_NIGHTLY,
         metadata=metadata,
         **options,
     )

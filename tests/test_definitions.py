@@ -24,6 +24,7 @@ def test_every_asset_is_described_owned_and_in_a_known_group(nodes: list[dg.Asse
         assert spec.kinds, f"{name} has no kind"
         assert spec.group_name in GROUPS, f"{name} is in group {spec.group_name}"
         assert spec.partitions_def is not None, f"{name} has no partitions"
+        assert spec.freshness_policy, f"{name} may be as old as it likes"
         assert "dagster/column_schema" in spec.metadata, f"{name} has no column schema"
 
 
