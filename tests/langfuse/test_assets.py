@@ -89,6 +89,8 @@ def test_a_broken_copy_stops_before_the_marts(server: Running) -> None:
 
 
 class _Days:
+    has_partition_key = False
+    has_partition_key_range = True
     partition_keys = (FIRST.isoformat(), LAST.isoformat())
 
 
