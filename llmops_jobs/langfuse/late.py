@@ -143,7 +143,7 @@ class StaleRun:
     @property
     def key(self) -> str:
         kind = "scores" if self.scores_only else "stale"
-        return f"{kind}:{self.first}:{self.last}:{self.pulled_at:%Y-%m-%dT%H:%M:%S}"
+        return f"{kind}:{self.first}:{self.last}:{self.pulled_at.isoformat()}"
 
 
 def stale_runs(database: Database) -> list[StaleRun]:
