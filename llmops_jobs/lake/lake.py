@@ -152,45 +152,37 @@ class Lake:
         return self.delta(table) is not None
 
     def delta(self, table: str) -> DeltaTable | None:
-        """The table at its newest version; None before its first write."""
-        from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaError, TableNotFoundError
+        """The table at its newest version, to read by; None before its first write."""
+        from deltalake.exceptions import TableNotFoundError
 
         with self._lock:
-            known = self._tables.get(table)
             try:
-                if known is not None:
-                    known.update_incremental()
-                    return known
-                self._tables[table] = DeltaTable(
-                    self.uri(table), storage_options=self.storage_options
-                )
+                return self._newest(self._tables, table)
             except TableNotFoundError:
                 self.forget(table)
                 return None
-            except DeltaError:
-                if known is None:
-                    raise
-                # Its log was cleaned under the cached version: open it anew.
-                self.forget(table)
-                return self.delta(table)
-            return self._tables[table]
 
     def to_write(self, table: str) -> DeltaTable:
         """The table at its newest version, for this thread alone: a commit moves the object on to
-        its own version, under the hands of whoever reads by it."""
+        its own version, under the hands of whoever reads by it. Raises DeltaError before the
+        table's first write."""
+        return self._newest(self._writing.__dict__, table)
+
+    def _newest(self, kept: dict[str, DeltaTable], table: str) -> DeltaTable:
+        """The table at its newest version, in the object that `kept` has of it."""
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
 
-        mine: dict[str, DeltaTable] = self._writing.__dict__
-        try:
-            if table in mine:
-                mine[table].update_incremental()
-                return mine[table]
-        except DeltaError:
-            pass  # its log was cleaned under the cached version: open it anew
-        mine[table] = DeltaTable(self.uri(table), storage_options=self.storage_options)
-        return mine[table]
+        if table in kept:
+            try:
+                kept[table].update_incremental()
+                return kept[table]
+            except DeltaError:
+                # Its log was cleaned under the cached version, or it is gone: open it anew.
+                kept.pop(table, None)
+                self.forget(table)
+        kept[table] = DeltaTable(self.uri(table), storage_options=self.storage_options)
+        return kept[table]
 
     def forget(self, table: str) -> None:
         """Drops what is cached of a table."""

@@ -57,9 +57,9 @@ def forget_before(lake: Lake, table: str, first: date) -> int:
     The rows are gone from every read at once; their files follow with the next `tidy` after
     KEEP_HOURS.
     """
-    delta = lake.delta(table)
-    if delta is None:
+    if not lake.exists(table):
         return 0
+    delta = lake.to_write(table)
     old = {day for part in delta.partitions() if (day := str(part["day"])) < first.isoformat()}
     if old:
         delta.delete(f"day < '{first.isoformat()}'")
@@ -67,8 +67,7 @@ def forget_before(lake: Lake, table: str, first: date) -> int:
 
 
 def _compact_and_vacuum(lake: Lake, table: str, keep_hours: int) -> tuple[int, int]:
-    delta = lake.delta(table)
-    assert delta is not None
+    delta = lake.to_write(table)
     compacted = 0
     crowded = [
         (project, day)
