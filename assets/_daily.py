@@ -17,6 +17,8 @@ from llmops_jobs.resources import DeploymentResource
 _NIGHTLY = dg.FreshnessPolicy.time_window(
     fail_window=timedelta(hours=30), warn_window=timedelta(hours=26)
 )
+#: Of a check that is told and stops nothing.
+WARN = dg.AssetCheckSeverity.WARN
 #: From a project's days to each of them with its metadata.
 Step = Callable[[Deployment, str, Sequence[date]], Iterator[tuple[date, Mapping[str, Any]]]]
 
@@ -108,16 +110,18 @@ def check_days(
     find: Callable[[Deployment, Sequence[date]], list[str]],
     right: str,
     *,
+    counted: str = "found",
     advice: str = "",
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR,
 ) -> dg.AssetCheckResult:
-    """What `find` finds wrong with the run's days: the first of it in words, then the advice."""
+    """What `find` finds wrong with the run's days: the first of it in words, then the advice; how
+    much it is, as the metadata `counted`."""
     wrong = find(deployment.open(), run_days(context))
     return dg.AssetCheckResult(
         passed=not wrong,
         severity=severity,
         description="; ".join(wrong[:5]) + advice if wrong else right,
-        metadata={"found": len(wrong)},
+        metadata={counted: len(wrong)},
     )
 
 

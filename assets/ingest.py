@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset, run_days
+from assets._daily import WARN, add_day_metadata, check_days, daily_asset, run_days
 from llmops_jobs import progress
 from llmops_jobs.days import yesterday
 from llmops_jobs.deployment import Deployment
@@ -93,12 +93,8 @@ def observations_are_whole(
 ) -> dg.AssetCheckResult:
     from llmops_jobs.langfuse.checks import broken_days
 
-    wrong = broken_days(deployment.open(), run_days(context))
-    return dg.AssetCheckResult(
-        passed=not wrong,
-        description="; ".join(wrong[:5]) or "every observation once, each on its day",
-        metadata={"days": len(wrong)},
-    )
+    right = "every observation once, each on its day"
+    return check_days(context, deployment, broken_days, right, counted="days")
 
 
 @dg.asset_check(
@@ -110,21 +106,18 @@ def written_scores_came_back(
 ) -> dg.AssetCheckResult:
     from llmops_jobs.evals.write_back import not_readable
 
-    opened = deployment.open()
-    missing = [
-        f"{day}: {score.name} of {score.trace_id} ({score.id})"
-        for project in opened.projects()
-        for day in run_days(context)
-        for score in not_readable(
-            opened.lake, opened.database, project.id, day, opened.settings.evals
-        )
-    ]
-    return dg.AssetCheckResult(
-        passed=not missing,
-        severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(missing[:5]) or "every score that was written can be read",
-        metadata={"scores": len(missing)},
-    )
+    def missing(home: Deployment, days: Sequence[date]) -> list[str]:
+        return [
+            f"{day}: {score.name} of {score.trace_id} ({score.id})"
+            for project in home.projects()
+            for day in days
+            for score in not_readable(
+                home.lake, home.database, project.id, day, home.settings.evals
+            )
+        ]
+
+    right = "every score that was written can be read"
+    return check_days(context, deployment, missing, right, counted="scores", severity=WARN)
 
 
 @dg.asset_check(
@@ -136,13 +129,8 @@ def copy_equals_source(
 ) -> dg.AssetCheckResult:
     from llmops_jobs.langfuse.checks import unexplained_days
 
-    wrong = unexplained_days(deployment.open(), run_days(context))
-    return dg.AssetCheckResult(
-        passed=not wrong,
-        severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(wrong[:5]) or "the copy equals the source",
-        metadata={"days": len(wrong)},
-    )
+    right = "the copy equals the source"
+    return check_days(context, deployment, unexplained_days, right, counted="days", severity=WARN)
 
 
 def _pull(

@@ -2,10 +2,8 @@
 
 import dagster as dg
 
-from assets._daily import add_day_metadata, check_days, daily_asset, each_day, run_step
+from assets._daily import WARN, add_day_metadata, check_days, daily_asset, each_day, run_step
 from llmops_jobs.resources import DeploymentResource
-
-WARN = dg.AssetCheckSeverity.WARN
 
 
 @daily_asset(

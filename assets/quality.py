@@ -1,8 +1,12 @@
 """The group `quality`: scores of the answers, the estimate anchored on people, drift."""
 
+from collections.abc import Sequence
+from datetime import date
+
 import dagster as dg
 
-from assets._daily import add_day_metadata, daily_asset, each_day, run_days
+from assets._daily import WARN, add_day_metadata, check_days, daily_asset, each_day
+from llmops_jobs.deployment import Deployment
 from llmops_jobs.resources import DeploymentResource
 
 
@@ -92,11 +96,7 @@ def scorers_did_not_break(
 ) -> dg.AssetCheckResult:
     from llmops_jobs.evals.checks import broken_scorers
 
-    days = run_days(context)
-    broken = broken_scorers(deployment.open().database, days)
-    return dg.AssetCheckResult(
-        passed=not broken,
-        severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(broken[:5]) or "none did",
-        metadata={"scorers": len(broken)},
-    )
+    def broken(home: Deployment, days: Sequence[date]) -> list[str]:
+        return broken_scorers(home.database, days)
+
+    return check_days(context, deployment, broken, "none did", counted="scorers", severity=WARN)
