@@ -6,6 +6,7 @@ not, and its incident opens and resolves with it, in the same tables and through
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -93,30 +94,25 @@ def watch_missed(
 
     A project at which it never looked, and a watch that is switched off, miss nothing.
     """
-    names = {f"watch:{project}"[:64]: project for project in projects}
-    query = sa.select(heartbeat).where(heartbeat.c.name.in_(names))
-    with database.engine.connect() as connection:
-        beats = connection.execute(query).mappings().all()
-    changed = {}
-    for beat in beats:
-        age = now - beat["beat_at"]
+
+    def found(age: timedelta, _last: str) -> Finding:
         late = age > _UNWATCHED and settings.watch.enabled
-        finding = Finding(
+        return Finding(
             rule="heartbeat",
             labels={"part": "watch"},
             firing=late,
             severity="warning",
-            summary=f"Today's rows were not looked at for {age.total_seconds() / 3600:.0f} hours: "
+            summary=f"Today's rows were not looked at for {_hours(age):.0f} hours: "
             "see the last ticks of the sensor watch_today"
             if late
             else "today's rows are looked at again",
             topic="system",
-            value=age.total_seconds() / 3600,
-            threshold=_UNWATCHED.total_seconds() / 3600,
+            value=_hours(age),
+            threshold=_hours(_UNWATCHED),
         )
-        if kind := condition(database, settings, names[beat["name"]], finding, now=now):
-            changed[names[beat["name"]]] = kind
-    return changed
+
+    names = {f"watch:{project}": project for project in projects}
+    return _missed(database, settings, names, found, now=now)
 
 
 def nights_missed(
@@ -127,28 +123,49 @@ def nights_missed(
     The heartbeat is the evaluation of a project's rules, the last thing that a night does. A
     project that was never evaluated has just been set up, and misses nothing.
     """
-    names = {f"alerts:{project}"[:64]: project for project in projects}
-    query = sa.select(heartbeat).where(heartbeat.c.name.in_(names))
-    with database.engine.connect() as connection:
-        beats = connection.execute(query).mappings().all()
-    changed = {}
-    for beat in beats:
-        age = now - beat["beat_at"]
+
+    def found(age: timedelta, last: str) -> Finding:
         late = age > timedelta(hours=settings.heartbeat_hours)
-        finding = Finding(
+        return Finding(
             rule="heartbeat",
             labels={},
             firing=late,
             severity="critical",
-            summary=f"No night was evaluated for {age.total_seconds() / 3600:.0f} hours "
-            f"(the last covered {beat['detail']}): what you do not hear is not good news"
+            summary=f"No night was evaluated for {_hours(age):.0f} hours "
+            f"(the last covered {last}): what you do not hear is not good news"
             if late
             else "the nights are evaluated again",
             topic="system",
-            value=age.total_seconds() / 3600,
+            value=_hours(age),
             threshold=float(settings.heartbeat_hours),
         )
-        kind = condition(database, settings, names[beat["name"]], finding, now=now)
-        if kind:
-            changed[names[beat["name"]]] = kind
+
+    names = {f"alerts:{project}": project for project in projects}
+    return _missed(database, settings, names, found, now=now)
+
+
+def _missed(
+    database: Database,
+    settings: AlertSettings,
+    names: Mapping[str, str],
+    found: Callable[[timedelta, str], Finding],
+    *,
+    now: datetime,
+) -> dict[str, str]:
+    """Project -> what changed, of the heartbeats `names` (to project), each judged by `found` from
+    its age and its detail."""
+    stored = {name[:64]: project for name, project in names.items()}
+    query = sa.select(heartbeat).where(heartbeat.c.name.in_(stored))
+    with database.engine.connect() as connection:
+        beats = connection.execute(query).mappings().all()
+    changed = {}
+    for beat in beats:
+        project = stored[beat["name"]]
+        finding = found(now - beat["beat_at"], beat["detail"])
+        if kind := condition(database, settings, project, finding, now=now):
+            changed[project] = kind
     return changed
+
+
+def _hours(age: timedelta) -> float:
+    return age.total_seconds() / 3600
