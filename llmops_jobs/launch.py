@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmops_jobs import progress
+from llmops_jobs import alive, progress
 from llmops_jobs.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-_ALIVE_TAG = "llmops/alive"
 # Of an instance in a home of its own; state lies beside it, in `llmops_jobs.event_log`'s storage.
 _OWN_INSTANCE = """telemetry: {enabled: false}
 nux: {enabled: false}
@@ -82,49 +80,6 @@ def _own_storage(folder: Path) -> dict[str, Any]:
     return {"storage": {"custom": {**kind, "config": {"base_dir": str(folder)}}}}
 
 
-@contextmanager
-def _alive(instance: dg.DagsterInstance) -> Iterator[dict[str, str]]:
-    """A lock that ends with this process however it ends, and the tag by which a run names it."""
-    from filelock import FileLock
-
-    lock = _locks(instance) / f"{uuid.uuid4().hex}.lock"
-    with FileLock(lock):
-        yield {_ALIVE_TAG: lock.name}
-    lock.unlink(missing_ok=True)
-
-
-def bury_dead(instance: dg.DagsterInstance) -> list[str]:
-    """Fails the runs of this machine's commands whose process is gone; their ids.
-
-    A killed command leaves its run as started, and its place in a pool taken: Dagster's daemon
-    would find runs of its own, but not this one, and the next command would wait for ever.
-    """
-    import dagster as dg
-    from filelock import FileLock, Timeout
-
-    going = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-    dead = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=going)):
-        lock = _locks(instance) / Path(run.tags.get(_ALIVE_TAG, "")).name
-        if not lock.is_file():
-            continue  # the daemon's, or another machine's
-        try:
-            with FileLock(lock, timeout=0):
-                instance.report_run_failed(run, "The process of this run is gone.")
-                instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        except Timeout:
-            continue  # it lives
-        lock.unlink(missing_ok=True)
-        dead.append(run.run_id)
-    return dead
-
-
-def _locks(instance: dg.DagsterInstance) -> Path:
-    folder = Path(instance.storage_directory()) / "alive"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def materialize(
     first: date,
     last: date,
@@ -157,12 +112,12 @@ def materialize(
     definition = defs.resolve_job_def(job)
     keys = _selected(select) if select else None
     try:
-        bury_dead(instance)
-        with _alive(instance) as alive:
+        alive.bury_dead(instance)
+        with alive.tagged(instance) as tag:
             result = definition.execute_in_process(
                 instance=instance,
                 asset_selection=keys,
-                tags={START_TAG: first.isoformat(), END_TAG: last.isoformat(), **alive},
+                tags={START_TAG: first.isoformat(), END_TAG: last.isoformat(), **tag},
                 run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
                 raise_on_error=False,
             )

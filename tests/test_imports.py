@@ -25,6 +25,7 @@ ROOMS = (
 )
 # The modules that make a Dagster code location of the domain.
 DAGSTER_MODULES = {
+    "alive",
     "definitions",
     "event_log",
     "jobs",

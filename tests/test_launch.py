@@ -7,7 +7,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from llmops_jobs.launch import bury_dead, open_instance
+from llmops_jobs.alive import bury_dead
+from llmops_jobs.launch import open_instance
 
 
 def test_first_commands_started_at_once_leave_an_instance_that_opens_again(tmp_path: Path) -> None:
@@ -21,12 +22,12 @@ def test_first_commands_started_at_once_leave_an_instance_that_opens_again(tmp_p
 def test_a_killed_command_leaves_its_place_in_the_pool_to_the_next(tmp_path: Path) -> None:
     script = (
         "import os, signal, sys; from pathlib import Path\n"
-        "from llmops_jobs import launch\n"
+        "from llmops_jobs import alive, launch\n"
         "instance = launch.open_instance(Path(sys.argv[1]))\n"
-        "with launch._alive(instance) as alive:\n"
+        "with alive.tagged(instance) as tag:\n"
         "    from llmops_jobs.definitions import defs\n"
         "    job = defs.resolve_job_def('nightly')\n"
-        "    run = instance.create_run_for_job(job, tags=alive)\n"
+        "    run = instance.create_run_for_job(job, tags=tag)\n"
         "    from dagster._core.events import DagsterEvent, DagsterEventType\n"
         "    began = DagsterEvent(DagsterEventType.RUN_START.value, 'nightly')\n"
         "    instance.report_dagster_event(began, run.run_id)\n"
