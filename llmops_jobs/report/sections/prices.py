@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from llmops_jobs.report.edition import Edition
 from llmops_jobs.report.model import (
@@ -86,6 +87,7 @@ _CAUSES = [
     Column(key="requests", label="Calls", numeric=True),
     Column(key="cost_usd", label="Ours", numeric=True),
 ]
+_DIFFERENCE = Column(key="difference_usd", label="Difference", numeric=True)
 
 
 def _audit(edition: Edition) -> list[Block]:
@@ -94,24 +96,13 @@ def _audit(edition: Edition) -> list[Block]:
     for row in edition.marts.rows("audit", edition.first, edition.last):
         parts = (row.requests, row.cost_usd, row.reported_cost_usd, row.difference_usd)
         _add(sums.setdefault(row.cause, [0.0] * 4), parts)
-    rows = [
-        [
-            label(cause.replace("_", " ")),
-            cell(requests, "count"),
-            cell(ours, "usd"),
-            cell(reported, "usd"),
-            cell(difference, "usd_change"),
-        ]
-        for cause, (requests, ours, reported, difference) in sorted(
-            sums.items(), key=lambda item: (item[0] == _AGREED, -abs(item[1][3]), item[0])
-        )
-    ]
-    columns = [
-        *_CAUSES,
-        Column(key="reported_cost_usd", label="Langfuse", numeric=True),
-        Column(key="difference_usd", label="Difference", numeric=True),
-    ]
+    largest_first = sorted(
+        sums.items(), key=lambda item: (item[0] == _AGREED, -abs(item[1][3]), item[0])
+    )
+    rows = [[_cause(cause), *_beside(parts)] for cause, parts in largest_first]
+    other = Column(key="reported_cost_usd", label="Langfuse", numeric=True)
     title = "Ledger beside the cost that Langfuse reports"
+    columns = [*_CAUSES, other, _DIFFERENCE]
     return [Table(id="cost-audit", title=title, columns=columns, rows=rows)] if rows else []
 
 
@@ -122,22 +113,28 @@ def _bills(edition: Edition) -> list[Block]:
         parts = (row.requests, row.cost_usd, row.billed_usd, row.difference_usd)
         _add(sums.setdefault((row.bill, row.cause), [0.0] * 4), parts)
     rows = [
-        [
-            label(cause.replace("_", " "), note=[name(bill, 48)]),
-            cell(requests, "count"),
-            cell(ours, "usd"),
-            cell(billed, "usd"),
-            cell(difference, "usd_change"),
-        ]
-        for (bill, cause), (requests, ours, billed, difference) in sorted(sums.items())
+        [_cause(cause, note=[name(bill, 48)]), *_beside(parts)]
+        for (bill, cause), parts in sorted(sums.items())
     ]
-    columns = [
-        *_CAUSES,
-        Column(key="billed_usd", label="Billed", numeric=True),
-        Column(key="difference_usd", label="Difference", numeric=True),
-    ]
+    other = Column(key="billed_usd", label="Billed", numeric=True)
+    columns = [*_CAUSES, other, _DIFFERENCE]
     title = "Ledger beside the bills"
     return [Table(id="bill-audit", title=title, columns=columns, rows=rows)] if rows else []
+
+
+def _cause(cause: str, **options: Any) -> Cell:
+    return label(cause.replace("_", " "), **options)
+
+
+def _beside(parts: list[float]) -> list[Cell]:
+    """Calls, our cost, theirs, the difference."""
+    requests, ours, theirs, difference = parts
+    return [
+        cell(requests, "count"),
+        cell(ours, "usd"),
+        cell(theirs, "usd"),
+        cell(difference, "usd_change"),
+    ]
 
 
 def _issues(edition: Edition) -> list[Block]:
