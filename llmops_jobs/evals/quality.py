@@ -119,11 +119,7 @@ def window_rates(database: Database, project: str, day: date) -> pd.DataFrame:
             .group_by(*keys)
             .order_by(*keys)
         )
-        with database.engine.connect() as connection:
-            columns = list(zip(*connection.execute(query), strict=True))
-        names = ["scope", "metric", "part", *SUMS]
-        sums = pd.DataFrame(dict(zip(names, columns or [()] * len(names), strict=True)))
-        parts.append(_rates(sums, ["scope", "metric"]).assign(window_days=length))
+        parts.append(_rates(database.read(query), ["scope", "metric"]).assign(window_days=length))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -137,10 +133,7 @@ def read_scores(database: Database, project: str, day: date) -> pd.DataFrame:
         score.status == "ok",
         score.passed.is_not(None),
     )
-    with database.engine.connect() as connection:
-        columns = list(zip(*connection.execute(query), strict=True))
-    nothing = pd.DataFrame({name: pd.Series(dtype=object) for name in names})
-    scores = pd.DataFrame(dict(zip(names, columns, strict=True))) if columns else nothing
+    scores = database.read(query)
     return scores.assign(
         y=scores["passed"].astype(bool).astype(float),
         w=1 / scores["inclusion_probability"].astype(float),

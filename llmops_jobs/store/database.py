@@ -105,11 +105,16 @@ class Database:
         return postgresql.insert(target) if postgres else sqlite.insert(target)
 
     def read(self, query: sa.Select[Any] | str, **parameters: Any) -> pd.DataFrame:
-        """A query's rows, as Python values: dates, Decimals and aware instants."""
+        """A query's rows, as Python values: dates, Decimals and aware instants. Its columns have
+        names of their own."""
         statement = sa.text(query) if isinstance(query, str) else query
         with self.engine.connect() as connection:
             result = connection.execute(statement, parameters)
-            return pd.DataFrame(result.fetchall(), columns=list(result.keys()))
+            names, rows = list(result.keys()), result.fetchall()
+        if not rows:
+            return pd.DataFrame(columns=names)
+        # By columns: pandas takes rows of SQLAlchemy apart at twice the cost.
+        return pd.DataFrame(dict(zip(names, zip(*rows, strict=True), strict=True)))
 
     def table(
         self,
