@@ -29,6 +29,13 @@ def database(tmp_path: Path) -> Iterator[Database]:
     opened.engine.dispose()
 
 
+@pytest.fixture
+def no_langfuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys of a server that is not there: nothing listens, and nothing should ask."""
+    for name in ("LANGFUSE_BASE_URL", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Callable[[str], Path]:
     """`shared("data/azure_llm_2023/conv.csv.gz")`: a path, or a skip that says what is missing."""

@@ -14,14 +14,12 @@ from tests.facts import PROJECT, facts
 
 
 def test_checks_run_by_themselves_look_at_yesterday(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_langfuse: None
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("llmops.yaml").write_text(f"projects: [{{id: {PROJECT}}}]\n")
     monkeypatch.setenv("LLMOPS_CONFIG", "llmops.yaml")
     monkeypatch.setenv("LLMOPS_HOME", str(tmp_path / "home"))
-    for name in ("LANGFUSE_BASE_URL", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens, nothing should ask
     lake = Deployment(load()).lake
     days = [yesterday() - timedelta(days=1), yesterday()]
     for day in days:  # calls, of which nothing was made

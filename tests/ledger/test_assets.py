@@ -45,15 +45,13 @@ class Home:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_langfuse: None) -> Iterator[Home]:
     prices = tmp_path / "prices.yaml"
     prices.write_text("prices: []")
     config = tmp_path / "llmops.yaml"
     config.write_text(f"projects: [{{id: {PROJECT}}}]\nledger: {{price_file: {prices}}}\n")
     monkeypatch.setenv("LLMOPS_CONFIG", str(config))
     monkeypatch.setenv("LLMOPS_HOME", str(tmp_path / "home"))
-    for name in ("LANGFUSE_BASE_URL", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens: a pull would fail
     deployment = Deployment(load())
     for number, day in enumerate(DAYS):
         row = {"day": day, "start_time": START + timedelta(days=number)}

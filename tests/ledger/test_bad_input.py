@@ -47,13 +47,11 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, str, str]]] = {
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_langfuse: None) -> Deployment:
     monkeypatch.chdir(tmp_path)
     Path("llmops.yaml").write_text(f"projects: [{{id: {PROJECT}}}]\n")
     monkeypatch.setenv("LLMOPS_CONFIG", "llmops.yaml")
     monkeypatch.setenv("LLMOPS_HOME", str(tmp_path / "home"))
-    for name in ("LANGFUSE_BASE_URL", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens, nothing should ask
     deployment = Deployment(load())
     rows = [
         {"trace_id": what, "request_model": "", "reported_cost_usd": None, **row}

@@ -20,13 +20,13 @@ ASSETS = "outcomes,latency_daily,error_daily,feedback_daily,unit_cost_daily"
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
+def home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_langfuse: None
+) -> Iterator[Deployment]:
     config = tmp_path / "llmops.yaml"
     config.write_text(f"projects: [{{id: {PROJECT}}}]\nsignals: {{histogram_error: 0.02}}\n")
     monkeypatch.setenv("LLMOPS_CONFIG", str(config))
     monkeypatch.setenv("LLMOPS_HOME", str(tmp_path / "home"))
-    for name in ("LANGFUSE_BASE_URL", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens: a pull would fail
     deployment = Deployment(load())
     for day in DAYS:
         failed = {"level": "ERROR", "status_message": "Error code: 429", "day": day}

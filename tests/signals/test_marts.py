@@ -21,9 +21,7 @@ NEXT = DAY + timedelta(days=1)
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
-    for name in ("LANGFUSE_BASE_URL", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nothing listens, nothing should ask
+def home(tmp_path: Path, no_langfuse: None) -> Deployment:
     return deployment(tmp_path)
 
 
