@@ -111,11 +111,8 @@ def evaluate_days(
                         "also": [f.summary for f in cause.children][:10]
                     }
             for event in events:
-                kept = event.incident.finding.detail
-                extra.setdefault(
-                    event.incident.dedup_key,
-                    {k: kept[k] for k in ("traces", "contributions", "also") if k in kept},
-                )
+                kept = record.evidence_in(event.incident.finding.detail)
+                extra.setdefault(event.incident.dedup_key, kept)
             queued = record.write(
                 database, connection, project, changed, events, settings, now=now, extra=extra
             )

@@ -27,6 +27,15 @@ from llmops_jobs.store.tables.alerts import incident as incidents
 _POLICY = ("for_days", "clear_days", "cooldown_days", "channels", "n", "topic")
 
 
+# What was found beside a finding and is kept with its incident.
+_EVIDENCE = ("traces", "contributions", "also")
+
+
+def evidence_in(detail: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an incident's detail is its evidence."""
+    return {name: detail[name] for name in _EVIDENCE if name in detail}
+
+
 @contextmanager
 def exclusive(
     database: Database, project: str, now: datetime, day: date, *, name: str = ""
@@ -112,7 +121,6 @@ def _row(
     before: dict[str, Any] = dict(kept or {})
     evidence = {k: v for k, v in extra.items() if v}
     old = json.loads(before.get("detail") or "{}")
-    kept_evidence = {k: old[k] for k in ("traces", "contributions", "also") if k in old}
     return {
         **{column.name: before.get(column.name) for column in incidents.columns},
         "acknowledged_by": before.get("acknowledged_by") or "",
@@ -126,7 +134,7 @@ def _row(
         "summary": finding.summary,
         "detail": json.dumps(
             {
-                **kept_evidence,
+                **evidence_in(old),
                 **{k: v for k, v in finding.detail.items() if k != "trace_id"},
                 **evidence,
                 **{name: getattr(finding, name) for name in _POLICY},

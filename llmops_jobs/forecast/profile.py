@@ -14,7 +14,6 @@ Floats = NDArray[np.float64]
 
 _NEAR = (-3, -2, -1, 1, 2, 3)  # days around one that make a week
 _TURNS = 4
-_WEEKDAY_VARIANCE = 0.25  # of logs, as much as weekdays differ by before there is evidence
 
 
 def profile(log: Floats, weeks: int = 20) -> tuple[Floats, Floats]:

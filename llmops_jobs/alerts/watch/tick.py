@@ -137,10 +137,6 @@ def decide(
             if item.live
         }
         for item in changed:  # an end keeps what was found at the beginning
-            kept = item.finding.detail
-            extra.setdefault(
-                item.dedup_key,
-                {k: kept[k] for k in ("traces", "contributions", "also") if k in kept},
-            )
+            extra.setdefault(item.dedup_key, record.evidence_in(item.finding.detail))
         record.write(database, connection, project, changed, events, settings, now=now, extra=extra)
     return "; ".join(f"{event.kind} {event.incident.finding.summary}" for event in events)

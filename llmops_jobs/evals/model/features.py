@@ -60,8 +60,6 @@ SCORERS = (
     *("empty", "truncated", "readability", "repetition", "valid_json", "tool_calls", "refusal"),
     *("language", "relevance", "groundedness", "pii", "injection", "toxicity"),
 )
-#: Of the dense features: the shape, then for every scorer its value and whether it has none.
-DENSE = (*SHAPE, *SCORERS, *(f"no_{name}" for name in SCORERS))
 
 
 @dataclass(frozen=True)
