@@ -1,8 +1,8 @@
 """Days that are measured together.
 
 An aggregate of one small day costs mostly what it costs to start one; a large day fills memory.
-So a run's days are cut into batches of about a million rows: many small days at once, large ones
-one by one.
+So a run's days are cut into batches of about a hundred thousand rows: many small days at once,
+large ones one by one. (Five times the rows save no time to speak of and hold 250 MiB more.)
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from llmops_jobs.lake import Lake
 
-BATCH_ROWS: Final = 500_000
+BATCH_ROWS: Final = 100_000
 
 
 def batches(
