@@ -1,20 +1,17 @@
-"""Pulls the plug on the nightly job and looks whether a re-run makes up for it.
+"""Deployments to be disturbed, and whether two of them hold the same.
 
-`python -m bench.faults --kills 200` serves a small replay on loopback, runs the job undisturbed
-for what is right, then kills `llmops run` with SIGKILL at random instants, runs it to its end, and
-compares every mart and every lake table value by value. What it compares leaves out only the
-columns of `RUN_COLUMNS`: when and by which run a row was written.
+A small replay is served on loopback, and any number of homes read it. `differences` compares every
+mart, every lake table and every report of two of them value by value, and leaves out only the
+columns of `RUN_COLUMNS`: when and by which run a row was written. `bench.kills`, `bench.damage` and
+`bench.spread` do the disturbing.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import random
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,9 +19,9 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-import click
+from bench import warm
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 LAST_DAY: Final = date(2026, 10, 31)
@@ -87,17 +84,29 @@ class Site:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("LANGFUSE", "LLMOPS"))}
         return {**clean, "PYTHONPATH": str(ROOT), **self.environment}
 
+    def fork(self, first: date | None = None, last: date | None = None) -> warm.Process:
+        """The same as a process that has imported everything already."""
+        days = ["--from", str(first or self.first), "--to", str(last or self.last)]
+        return warm.Process(["run", *days], self.environment, self.home)
+
     def finish(self, first: date | None = None, last: date | None = None) -> float:
         """Runs to the end; the seconds that it took. Raises RuntimeError with the log's end."""
         started = time.monotonic()
-        ended(self.start(first, last), self.home)
+        ended(self.fork(first, last), self.home)
         return time.monotonic() - started
 
 
-def ended(process: subprocess.Popen[str], home: Path, seconds: float = 600) -> None:
-    if process.wait(timeout=seconds) != 0:
+class Running(Protocol):
+    """A process: one of `subprocess`, or of `bench.warm`."""
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+
+def ended(process: Running, home: Path, seconds: float = 600) -> None:
+    """Waits for its end. Raises RuntimeError with the log's end when that was not a good one."""
+    if (code := process.wait(timeout=seconds)) != 0:
         log = (home / "run.log").read_text(encoding="utf-8")[-3000:]
-        raise RuntimeError(f"llmops run exited {process.returncode}:\n{log}")
+        raise RuntimeError(f"llmops run exited {code}:\n{log}")
 
 
 @contextmanager
@@ -117,19 +126,6 @@ def site(folder: Path, days: int = 2, requests: int = 60, **server_options: Any)
             "LLMOPS_CONFIG": str(config),
         }
         yield Site(home, found, LAST_DAY - timedelta(days=days - 1), LAST_DAY)
-
-
-def kill_at_random(place: Site, dice: random.Random, seconds: float) -> bool:
-    """Starts the job, kills it at an instant of the next `seconds`; False: it had ended before."""
-    process = place.start()
-    try:
-        process.wait(timeout=dice.uniform(0.0, seconds))
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return True
-    ended(process, place.home)
-    return False
 
 
 def marts(place: Site, digits: int = 17) -> dict[str, list[tuple[Any, ...]]]:
@@ -215,63 +211,3 @@ def differences(right: Site, other: Site) -> list[str]:
                     f"missing {str(missing[:2])[:1000]}, instead {str(extra[:2])[:1000]}"
                 )
     return found
-
-
-def kills(folder: Path, count: int, seed: int = 1, per_round: int = 5) -> tuple[int, list[str]]:
-    """Kills `count` times, in rounds: each round's kills fall on one deployment, which is then run
-    to its end and compared. Odd rounds begin with nothing, even ones where the last one ended.
-    Gives the kills that hit and the differences found."""
-    dice, hits, found = random.Random(seed), 0, []
-    with site(folder) as undisturbed:
-        seconds = undisturbed.finish()
-        disturbed = undisturbed.again(folder / "disturbed")
-        rounds = 0
-        while hits < count:
-            rounds += 1
-            if rounds % 2 == 1:
-                shutil.rmtree(disturbed.home, ignore_errors=True)
-            for _ in range(min(per_round, count - hits)):
-                hits += kill_at_random(disturbed, dice, seconds)
-            disturbed.finish()
-            found += [f"round {rounds}: {line}" for line in differences(undisturbed, disturbed)]
-            print(f"{hits} kills, {len(found)} differences", flush=True)
-    return hits, found
-
-
-def side_by_side(folder: Path, days: int = 3) -> list[str]:
-    """Two processes over overlapping ranges at the same time; the differences found."""
-    with site(folder, days=days) as undisturbed:
-        undisturbed.finish()
-        shared = undisturbed.again(folder / "shared")
-        first, last = undisturbed.first, undisturbed.last
-        pair = [
-            shared.start(first, last - timedelta(days=1)),
-            shared.start(first + timedelta(days=1), last),
-        ]
-        for process in pair:
-            ended(process, shared.home)
-        shared.finish()  # as the next night does: what saw half of the range is computed again
-        return differences(undisturbed, shared)
-
-
-@click.command()
-@click.option("--kills", "count", default=200, show_default=True)
-@click.option("--seed", default=1, show_default=True)
-@click.option("--home", type=click.Path(path_type=Path), help="kept; a temporary one when absent")
-def main(count: int, seed: int, home: Path | None) -> None:
-    """Exit 1 when anything differs from an undisturbed run."""
-    folder = home or Path(tempfile.mkdtemp(prefix="llmops-faults-"))
-    try:
-        hits, found = kills(folder / "kills", count, seed)
-        found += [f"side by side: {line}" for line in side_by_side(folder / "pair")]
-    finally:
-        if home is None:
-            shutil.rmtree(folder, ignore_errors=True)
-    for line in found:
-        print(line)
-    print(f"{hits} kills, two ranges side by side: {len(found)} differences")
-    sys.exit(1 if found else 0)
-
-
-if __name__ == "__main__":
-    main()

@@ -21,12 +21,14 @@ DAY = date(2026, 3, 4)
 
 @pytest.fixture(scope="module")
 def right(tmp_path_factory: pytest.TempPathFactory) -> Iterator[faults.Site]:
-    with damage.undisturbed(tmp_path_factory.mktemp("damage"), days=1, requests=40) as place:
+    with damage.undisturbed(tmp_path_factory.mktemp("damage"), requests=30) as place:
         yield place
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", ["file_size_limit", "corrupted_files", "lost_tables"])
+@pytest.mark.parametrize(
+    "fault", ["file_size_limit", "corrupted_files", "lost_tables", "overlapping_backfills"]
+)
 def test_a_re_run_after_a_fault_gives_the_undisturbed_tables(
     right: faults.Site, fault: str
 ) -> None:
