@@ -14,9 +14,9 @@ import pandas as pd
 from llmops_jobs.evals.batch import Batch, words
 from llmops_jobs.evals.calls import Call
 from llmops_jobs.evals.estimate import Sums, anchored_rate, weighted_rate
-from llmops_jobs.evals.measure import score_calls
 from llmops_jobs.evals.model.features import SCORERS, Features, features_of
 from llmops_jobs.evals.model.fit import Examples, fit, train
+from llmops_jobs.evals.rows import score_calls
 from llmops_jobs.evals.sampling import judge_weights, probabilities, systematic
 from llmops_jobs.evals.scorer import installed
 from llmops_jobs.evals.scorer import run as run_scorer
@@ -105,7 +105,7 @@ def _halueval_features(rows: pd.DataFrame) -> Features:
     ]
     batch = Batch(calls)
     cheap = [each for each in installed() if each.name in SCORERS]
-    return features_of(batch, score_calls(batch, cheap)[0])
+    return features_of(batch, score_calls(batch, cheap))
 
 
 def _xstest() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

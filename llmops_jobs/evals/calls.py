@@ -9,17 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
 from typing import Any
 
 import orjson
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from llmops_jobs.lake import Lake
 
 #: Longer texts are read up to here by everything that searches words or patterns.
 READ_LIMIT = 32_000
@@ -29,19 +23,6 @@ _CONTEXT = re.compile(r"<context>(.*?)(?:</context>|\Z)", re.DOTALL | re.IGNOREC
 _MENTION = 20
 _CONTEXT_KEYS = ("context", "contexts", "documents", "retrieved_documents", "retrieved_context")
 _TEXT_KEYS = ("text", "content", "page_content", "output_text", "output", "answer", "completion")
-_FROM_OBSERVATIONS = (
-    "model",
-    "feature",
-    "prompt_name",
-    "prompt_version",
-    "finish_reason",
-    "model_parameters",
-    "level",
-    "user_id",
-)
-_FROM_TEXT = ("input", "output", "metadata", "inclusion_probability")
-_KEYS = ("trace_id", "observation_id")
-_TEXT_COLUMNS = (*_KEYS, *_FROM_TEXT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,56 +170,6 @@ class Call:
                     schema = function.get("parameters") or function.get("input_schema") or {}
                     found[str(function["name"])] = schema
         return found
-
-
-def calls_of_day(lake: Lake, project: str, day: date) -> list[Call]:
-    """The calls of a project's day whose text the lake holds."""
-    return _calls(
-        lake, project, day, lake.read_day("observation_text", project, day, _TEXT_COLUMNS)
-    )
-
-
-def calls_of_traces(lake: Lake, project: str, day: date, traces: AbstractSet[str]) -> list[Call]:
-    """Those of some traces only: the texts of the others are not even made strings."""
-    text = lake.read_day("observation_text", project, day, _TEXT_COLUMNS)
-    wanted = pa.array(sorted(traces), pa.string())
-    return _calls(lake, project, day, text.filter(pc.is_in(text["trace_id"], wanted)))
-
-
-def _calls(lake: Lake, project: str, day: date, text: pa.Table) -> list[Call]:
-    if text.num_rows == 0:
-        return []
-    about = lake.read_day("observations", project, day, [*_KEYS, *_FROM_OBSERVATIONS])
-    return read_calls(text, about)
-
-
-def read_calls(text: pa.Table, observations: pa.Table) -> list[Call]:
-    """The lake's text of one day, joined with what the observations say about each call."""
-    observations = observations.filter(
-        pc.is_in(observations["observation_id"], pc.unique(text["observation_id"].combine_chunks()))
-    )
-    known = dict(zip(_column_pairs(observations), _about(observations), strict=True))
-    values = [text[name].to_pylist() for name in _FROM_TEXT]
-    calls = []
-    for key, asked, said, metadata, probability in zip(_column_pairs(text), *values, strict=True):
-        if key in known:
-            texts = (_string(asked), _string(said), _string(metadata))
-            about = dict(zip(_FROM_OBSERVATIONS, known[key], strict=True))
-            calls.append(Call(key[0], key[1], *texts, probability, **about))
-    return calls
-
-
-def _column_pairs(table: pa.Table) -> list[tuple[str, str]]:
-    return list(zip(*(table[name].to_pylist() for name in _KEYS), strict=True))
-
-
-def _about(observations: pa.Table) -> list[tuple[str, ...]]:
-    columns = (map(_string, observations[name].to_pylist()) for name in _FROM_OBSERVATIONS)
-    return list(zip(*columns, strict=True))
-
-
-def _string(value: Any) -> str:
-    return "" if value is None else str(value)
 
 
 def _json(text: str) -> Any:

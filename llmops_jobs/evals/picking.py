@@ -6,17 +6,19 @@ from datetime import UTC, date, datetime
 
 import numpy as np
 import pandas as pd
+import sqlalchemy as sa
 
-from llmops_jobs.evals.batch import Batch
-from llmops_jobs.evals.calls import calls_of_day
-from llmops_jobs.evals.judge.choose import chance_to_pass
+from llmops_jobs.evals.judge.choose import KEYS, chance_to_pass, failures, strata
 from llmops_jobs.evals.labels import READ, human_labels
-from llmops_jobs.evals.sampling import hashes, judge_weights, probabilities, systematic
+from llmops_jobs.evals.predictors import QUALITY_MODEL
+from llmops_jobs.evals.reading import population
+from llmops_jobs.evals.sampling import hashes, judge_weights, probabilities, systematic, votes
 from llmops_jobs.evals.settings import EvalSettings
 from llmops_jobs.lake import Lake
 from llmops_jobs.langfuse.annotation import enqueue, queued_objects
 from llmops_jobs.langfuse.client import Client
 from llmops_jobs.store import Database
+from llmops_jobs.store.tables import TABLES
 
 
 def choose_picks(
@@ -34,42 +36,55 @@ def choose_picks(
     that a label tells much, and every call keeps a chance, so that the labels estimate the whole.
     Calls that are labelled or were picked already are left out.
     """
-    calls = [call for call in calls_of_day(lake, project, day) if call.answer]
-    labels = human_labels(lake.read_day("scores", project, day, READ), settings.human_labels)
+    calls = population(lake, project, day)
+    rows = _scores(database, project, day)
+    said = lake.read_day("scores", project, day, READ)
+    labels = human_labels(said, settings.human_labels)
     known = set(labels.loc[labels["metric"] == metric, "trace_id"])
     picked = database.table("label_pick", project, day, day, metric=metric)
     known |= set(picked["trace_id"])
-    calls = [call for call in calls if call.trace_id not in known]
-    if not calls or n <= 0:
+    calls = calls[~calls["trace_id"].isin(known) & _answered(calls, rows)].reset_index(drop=True)
+    if calls.empty or n <= 0:
         return pd.DataFrame()
-    batch = Batch(calls)
-    rows = database.read(
-        "SELECT trace_id, observation_id, scorer, value, passed FROM score "
-        "WHERE project_id = :project AND day = :day AND status = 'ok'",
-        project=project,
-        day=day.isoformat(),
-    )
-    chance = chance_to_pass(batch, rows.assign(passed=rows["passed"].astype("boolean")))
-    text = np.array([call.inclusion_probability for call in calls])
+    chance, failed = chance_to_pass(calls, rows), failures(calls, rows)
+    text = calls["inclusion_probability"].to_numpy(dtype=float)
     probability = probabilities(judge_weights(chance, text), n)
-    keys = [f"{call.trace_id}\x1f{call.observation_id}" for call in calls]
-    features = pd.Series([call.feature for call in calls])
     seed = settings.seed + day.toordinal()
-    mask = systematic(probability, features, hashes(keys, seed), float(hashes(["pick"], seed)[0]))
+    order = hashes(calls["trace_id"] + "\x1f" + calls["observation_id"], seed)
+    drawn_by = strata(calls, votes(said), chance, failed)
+    mask = systematic(probability, drawn_by, order, float(hashes(["pick"], seed)[0]))
     chosen = np.flatnonzero(mask)
     chosen = chosen[np.argsort(np.abs(chance[chosen] - 0.5), kind="stable")]
-    return pd.DataFrame(
-        {
-            "project_id": project,
-            "day": day,
-            "trace_id": [calls[i].trace_id for i in chosen],
-            "observation_id": [calls[i].observation_id for i in chosen],
-            "metric": metric,
-            "inclusion_probability": (probability * text)[chosen],
-            "reason": "estimate",
-            "chance_to_pass": chance[chosen],
-        }
+    return calls.loc[chosen, KEYS].assign(
+        project_id=project,
+        day=day,
+        metric=metric,
+        inclusion_probability=(probability * text)[chosen],
+        reason="estimate",
+        chance_to_pass=chance[chosen],
     )
+
+
+def _scores(database: Database, project: str, day: date) -> pd.DataFrame:
+    """A day's rows of `score` that the choice depends on."""
+    score = TABLES["score"].c
+    names = [*KEYS, "scorer", "value", "passed"]
+    rows = database.read(
+        sa.select(*(score[name] for name in names)).where(
+            score.project_id == project,
+            score.day == day,
+            score.status == "ok",
+            sa.or_(score.passed.is_(False), score.scorer.startswith(QUALITY_MODEL)),
+        )
+    )
+    return rows.assign(passed=rows["passed"].astype("boolean"))
+
+
+def _answered(calls: pd.DataFrame, rows: pd.DataFrame) -> pd.Series:
+    """What has no answer needs no person to say so."""
+    empty = rows[(rows["scorer"] == "empty") & ~rows["passed"].fillna(True)]
+    nothing = pd.MultiIndex.from_frame(empty[KEYS])
+    return pd.Series(~pd.MultiIndex.from_frame(calls[KEYS]).isin(nothing), index=calls.index)
 
 
 def put_before_people(

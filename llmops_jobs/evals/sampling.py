@@ -140,6 +140,17 @@ def _unit(text: str) -> float:
     return int.from_bytes(digest) / 2.0**64
 
 
+def votes(scores: pa.Table) -> dict[str, bool]:
+    """Trace -> whether its users voted it up; one vote against it outweighs the others."""
+    names = ["trace_id", "source", "data_type", "value"]
+    found: dict[str, bool] = {}
+    for row in scores.select(names).to_pylist():
+        voted = row["source"] == "API" and row["data_type"] == "BOOLEAN"
+        if voted and row["trace_id"] and row["value"] is not None:
+            found[row["trace_id"]] = found.get(row["trace_id"], True) and row["value"] > 0
+    return found
+
+
 def _marked(scores: pa.Table) -> Iterable[tuple[str, str]]:
     """(trace, observation or '') of every label by people and every vote against an answer."""
     columns = ["trace_id", "observation_id", "source", "data_type", "value", "subject_kind"]

@@ -86,4 +86,7 @@ class EvalSettings(Section):
         "0: no word ever does",
     )
     write_back: tuple[str, ...] = Field((), description="scorers whose scores go to Langfuse")
+    processes: int = Field(
+        2, ge=1, description="that score a day of more than 12,000 calls; a core each"
+    )
     seed: int = 20260101

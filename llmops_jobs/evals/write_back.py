@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 import pandas as pd
+import sqlalchemy as sa
 
 from llmops_jobs.evals.settings import EvalSettings
 from llmops_jobs.lake import Lake
@@ -12,6 +13,7 @@ from llmops_jobs.langfuse.client import Client
 from llmops_jobs.langfuse.project import ProjectKeys
 from llmops_jobs.langfuse.score_writer import Score, ScoreWriter
 from llmops_jobs.store import Database
+from llmops_jobs.store.tables import TABLES
 
 _KEYS = ["trace_id", "observation_id"]
 
@@ -37,8 +39,17 @@ def write_back(
 def to_scores(
     lake: Lake, database: Database, project: str, day: date, settings: EvalSettings
 ) -> list[Score]:
-    rows = database.table("score", project, day, day, status="ok")
-    rows = rows[rows["scorer"].isin(settings.write_back)]
+    score = TABLES["score"]
+    rows = database.read(
+        sa.select(score)
+        .where(
+            score.c.project_id == project,
+            score.c.day == day,
+            score.c.status == "ok",
+            score.c.scorer.in_(settings.write_back),
+        )
+        .order_by(*score.primary_key.columns)
+    )
     about = lake.read_day(
         "observations", project, day, [*_KEYS, "start_time", "environment"]
     ).to_pandas()

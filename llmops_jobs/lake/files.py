@@ -64,7 +64,12 @@ def read(lake: Lake, table: str, project: str, days: Sequence[date], wanted: pa.
 
 
 def parts(
-    lake: Lake, table: str, project: str, day: date, columns: Sequence[str]
+    lake: Lake,
+    table: str,
+    project: str,
+    day: date,
+    columns: Sequence[str],
+    rows_at_once: int = _PART_ROWS,
 ) -> Iterator[pa.Table]:
     """A day's rows in their order, a part after the other: memory is that of one. None of a day
     that was never written."""
@@ -73,7 +78,7 @@ def parts(
     for file in lake.files(table, project, [day]):
         with open_file(lake, table, file) as parquet:
             known = [name for name in inside if name in parquet.schema_arrow.names]
-            for batch in parquet.iter_batches(_PART_ROWS, columns=known):
+            for batch in parquet.iter_batches(rows_at_once, columns=known):
                 rows = with_partition(pa.Table.from_batches([batch]), project, day)
                 yield _with_new_columns(rows, wanted).select(wanted.names).cast(wanted)
 

@@ -46,7 +46,9 @@ class Database:
         if migrate.current(self.engine) != migrate.HEAD:
             migrate.upgrade(self.engine)
 
-    def replace_day(self, table: str, project: str, day: date, rows: pd.DataFrame) -> None:
+    def replace_day(
+        self, table: str, project: str, day: date, rows: pd.DataFrame | Iterable[pd.DataFrame]
+    ) -> None:
         """Replaces the rows of one project and day (or `as_of` day) of a table."""
         column = "day" if "day" in TABLES[table].c else "as_of"
         self.replace(table, {"project_id": project, column: day}, rows)
@@ -58,15 +60,18 @@ class Database:
         tell their `day`."""
         self.replace(table, {"project_id": project, "day": list(days)}, rows)
 
-    def replace(self, table: str, window: Mapping[str, Any], rows: pd.DataFrame) -> None:
+    def replace(
+        self, table: str, window: Mapping[str, Any], rows: pd.DataFrame | Iterable[pd.DataFrame]
+    ) -> None:
         """Deletes the rows that equal `window` and inserts `rows`, in one transaction.
 
         A list in `window` stands for any of its values: the rows tell which. Other columns of
-        `window` are filled in where `rows` lack them. Raises ValueError for a column that the
-        table does not have.
+        `window` are filled in where `rows` lack them. Many rows may come in parts, which are made
+        ready for the database one at a time. Raises ValueError for a column that the table does
+        not have; then nothing is changed.
         """
         target = TABLES[table]
-        _refuse_unknown(target, rows)
+        parts = [rows] if isinstance(rows, pd.DataFrame) else rows
         where = [
             target.c[name].in_(value) if isinstance(value, list) else target.c[name] == value
             for name, value in window.items()
@@ -74,12 +79,14 @@ class Database:
         window = {name: value for name, value in window.items() if not isinstance(value, list)}
         with self.engine.begin() as connection:
             connection.execute(sa.delete(target).where(*where))
-            if rows.empty:
-                return
-            if connection.dialect.name == "sqlite":
-                _insert_fast(connection, target, rows, window)
-            else:
-                connection.execute(sa.insert(target), _records(rows, window))
+            for part in parts:
+                _refuse_unknown(target, part)
+                if part.empty:
+                    continue
+                if connection.dialect.name == "sqlite":
+                    _insert_fast(connection, target, part, window)
+                else:
+                    connection.execute(sa.insert(target), _records(part, window))
 
     def upsert(self, table: str, rows: pd.DataFrame) -> None:
         """Inserts rows, or updates those whose primary key is there already."""

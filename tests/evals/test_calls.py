@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import json
 
-from llmops_jobs.evals.calls import Call, read_calls
+from llmops_jobs.evals.calls import Call
+from llmops_jobs.evals.reading import read_calls
 from tests.facts import facts
 
 

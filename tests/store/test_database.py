@@ -60,6 +60,17 @@ def test_a_failed_write_leaves_the_old_rows(any_database: Database) -> None:
     assert any_database.table("top_spender")["subject"].tolist() == ["a"]
 
 
+def test_rows_in_parts_replace_the_day_whole_or_not_at_all(any_database: Database) -> None:
+    any_database.replace_day("top_spender", "p", DAY, _spenders("a"))
+    parts = [_spenders("b"), pd.DataFrame(), _spenders("c", "d").iloc[1:]]
+    any_database.replace_day("top_spender", "p", DAY, iter(parts))
+    assert sorted(any_database.table("top_spender")["subject"]) == ["b", "d"]
+    with pytest.raises(ValueError, match="no column colour"):
+        unknown = _spenders("f").assign(colour="red")
+        any_database.replace_day("top_spender", "p", DAY, iter([_spenders("e"), unknown]))
+    assert sorted(any_database.table("top_spender")["subject"]) == ["b", "d"]
+
+
 def test_a_column_that_the_table_lacks_is_named(any_database: Database) -> None:
     with pytest.raises(ValueError, match="top_spender has no column colour"):
         any_database.replace_day("top_spender", "p", DAY, _spenders("a").assign(colour="red"))

@@ -1,24 +1,21 @@
-"""One night of judging: draw the calls, ask within the budget, keep what was said."""
+"""One night of judging: ask about the calls drawn, within the budget, and keep what was said."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from llmops_jobs.errors import ConfigError
-from llmops_jobs.evals.batch import Batch
 from llmops_jobs.evals.calls import Call
 from llmops_jobs.evals.judge import store, tracing
 from llmops_jobs.evals.judge.budget import Budget
-from llmops_jobs.evals.judge.choose import choose_calls
 from llmops_jobs.evals.judge.client import Answer, Endpoint, ask
 from llmops_jobs.evals.judge.prompt import PROMPT_VERSION, mark_of, messages
 from llmops_jobs.evals.judge.rubric import Rubric, load
@@ -26,6 +23,12 @@ from llmops_jobs.evals.settings import JudgeSettings
 from llmops_jobs.evals.versions import content_version
 from llmops_jobs.langfuse.project import ProjectKeys
 from llmops_jobs.store import Database
+
+if TYPE_CHECKING:
+    import httpx
+
+#: Verdicts are kept after so many: what a run that is killed loses and has to ask for again.
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,17 @@ class Judge:
         secret = environ.get(settings.api_key_env, "")
         return cls(settings, endpoint, tuple(map(load, settings.rubrics)), secret, keys)
 
+    @property
+    def calls_per_rubric(self) -> int:
+        return self.settings.calls_per_night // len(self.rubrics)
+
     def version(self, rubric: Rubric) -> str:
         return content_version([rubric.version, PROMPT_VERSION, self.endpoint.model])
 
 
 @dataclass
 class Task:
-    """One verdict wanted."""
+    """One verdict wanted. `known` is one that the cache holds."""
 
     call: Call
     rubric: Rubric
@@ -83,15 +90,21 @@ class Task:
     probability: float
     canary: bool = False
     answer: Answer | None = None
-    known: tuple[bool, str] | None = None
+    known: store.Known | None = None
 
     @property
     def passed(self) -> bool | None:
         if self.known is not None:
-            return self.known[0]
+            return self.known.passed
         if self.answer is None or self.answer.verdict is None:
             return None
         return self.answer.verdict.verdict == "pass"
+
+    @property
+    def model(self) -> str:
+        if self.known is not None:
+            return self.known.model
+        return self.answer.model if self.answer else ""
 
 
 def judge_day(
@@ -99,66 +112,71 @@ def judge_day(
     database: Database,
     project: str,
     day: date,
-    batch: Batch,
-    cheap: pd.DataFrame,
-    labelled: AbstractSet[str],
-    old_calls: Sequence[tuple[date, Call]] = (),
+    picks: Sequence[tuple[Call, float]],
+    old_calls: Sequence[Call] = (),
 ) -> pd.DataFrame:
     """Rows of `score` for a day's verdicts; writes `judge_cache`, `judge_canary`, `judge_night`.
 
-    `cheap` are the batch's other scores, `labelled` the traces that people labelled, `old_calls`
-    the calls of the canary set with their days.
+    `picks` are the calls drawn, each with its probability; `old_calls` those of the canary set.
+    What a day has cost is on record before it is spent, and counts when the day is judged again.
     """
-    settings = judge.settings
-    n = settings.calls_per_night // len(judge.rubrics)
     tasks = [
         *_canary_tasks(judge, database, project, day, old_calls),
-        *_tasks(judge, batch, choose_calls(batch, cheap, labelled, n, settings.seed)),
+        *_tasks(judge, picks),
     ]
-    known = store.cached(database, [task.key for task in tasks if not task.canary])
+    known = store.cached(database, [task.key for task in tasks])
     for task in tasks:
-        task.known = None if task.canary else known.get(task.key)
-    budget = Budget(settings.usd_per_night, settings.calls_per_night)
+        task.known = known.get(task.key)
+    spent = store.night(database, project, day)
+    budget = Budget(
+        judge.settings.usd_per_night,
+        judge.settings.calls_per_night,
+        spent=spent.usd,
+        used=spent.requests,
+    )
     asked = [task for task in tasks if task.known is None]
-    asyncio.run(_ask_all(judge, asked, budget))
-    store.remember(database, [(t.key, t.answer) for t in asked if t.answer and not t.canary])
-    _keep_canary(database, project, day, tasks, settings.canary_calls)
-    _keep_night(database, project, day, tasks, budget)
-    if settings.trace and judge.keys is not None:
+    asyncio.run(_ask_all(judge, database, project, day, asked, budget))
+    _keep_canary(database, project, day, tasks, judge.settings.canary_calls)
+    store.keep_night(database, project, day, _summary(tasks), budget.spent, budget.used)
+    if judge.settings.trace and judge.keys is not None:
         tracing.trace(judge.keys, [t for t in asked if t.answer is not None], day)
     return _rows(judge, [task for task in tasks if not task.canary])
 
 
-def _tasks(judge: Judge, batch: Batch, chosen: pd.Series) -> list[Task]:
-    tasks = []
-    for i, probability in chosen.items():
-        call = batch.calls[int(str(i))]
-        for rubric in judge.rubrics:
-            if call.answer and not (rubric.needs_context and not call.context):
-                key = store.cache_key(call, rubric, judge.endpoint)
-                tasks.append(Task(call, rubric, key, float(probability)))
-    return tasks
+def _tasks(judge: Judge, picks: Sequence[tuple[Call, float]]) -> list[Task]:
+    return [
+        Task(call, rubric, store.cache_key(call, rubric, judge.endpoint), probability)
+        for call, probability in picks
+        for rubric in judge.rubrics
+        if call.answer and not (rubric.needs_context and not call.context)
+    ]
 
 
 def _canary_tasks(
-    judge: Judge,
-    database: Database,
-    project: str,
-    day: date,
-    old_calls: Sequence[tuple[date, Call]],
+    judge: Judge, database: Database, project: str, day: date, old_calls: Sequence[Call]
 ) -> list[Task]:
-    texts = {(call.trace_id, call.observation_id): call for _, call in old_calls}
+    """The cache knows a canary's verdict of the same day only: each night asks anew."""
+    texts = {(call.trace_id, call.observation_id): call for call in old_calls}
     tasks = []
     for rubric in judge.rubrics:
         for row in store.canary_set(database, project, rubric.name, day).itertuples():
             call = texts.get((row.trace_id, row.observation_id))
             if call is not None:
-                key = store.cache_key(call, rubric, judge.endpoint)
+                key = store.cache_key(call, rubric, judge.endpoint, day)
                 tasks.append(Task(call, rubric, key, 1.0, canary=True))
     return tasks
 
 
-async def _ask_all(judge: Judge, tasks: Sequence[Task], budget: Budget) -> None:
+async def _ask_all(
+    judge: Judge,
+    database: Database,
+    project: str,
+    day: date,
+    tasks: Sequence[Task],
+    budget: Budget,
+) -> None:
+    """Asks for every verdict, some at a time: what the next ones may cost at most is on record
+    before they are asked for, so that a run that is killed has not spent in secret."""
     import httpx
 
     slots = asyncio.Semaphore(judge.settings.parallel)
@@ -168,14 +186,31 @@ async def _ask_all(judge: Judge, tasks: Sequence[Task], budget: Budget) -> None:
         headers=headers,
         timeout=judge.settings.timeout_s,
     ) as http:
+        for start in range(0, len(tasks), _AT_ONCE):
+            part = tasks[start : start + _AT_ONCE]
+            usd, requests = _most(judge, part, budget)
+            store.keep_night(database, project, day, _summary(part), usd, requests)
+            await asyncio.gather(*(_ask(judge, http, slots, task, budget) for task in part))
+            store.remember(database, [(task.key, task.answer) for task in part if task.answer])
+            store.keep_night(database, project, day, _summary(part), budget.spent, budget.used)
 
-        async def one(task: Task) -> None:
-            async with slots:
-                mark = mark_of(task.call, task.rubric, judge.secret)
-                conversation = messages(task.call, task.rubric, mark)
-                task.answer = await ask(http, judge.endpoint, conversation, mark, budget)
 
-        await asyncio.gather(*(one(task) for task in tasks))
+async def _ask(
+    judge: Judge, http: httpx.AsyncClient, slots: asyncio.Semaphore, task: Task, budget: Budget
+) -> None:
+    async with slots:
+        mark = mark_of(task.call, task.rubric, judge.secret)
+        conversation = messages(task.call, task.rubric, mark)
+        task.answer = await ask(http, judge.endpoint, conversation, mark, budget)
+
+
+def _most(judge: Judge, tasks: Sequence[Task], budget: Budget) -> tuple[Decimal, int]:
+    """What the night comes to at most with these tasks: each asked, repaired, and all tried again
+    as often as allowed."""
+    tries = 2 * (judge.endpoint.retries + 1)
+    each = (judge.endpoint.most(messages(task.call, task.rubric, "")) for task in tasks)
+    usd = budget.spent + 2 * tries * sum(each, Decimal(0))  # a repair repeats what was said
+    return min(budget.usd, usd), min(budget.calls, budget.used + tries * len(tasks))
 
 
 def _rows(judge: Judge, tasks: Sequence[Task]) -> pd.DataFrame:
@@ -237,24 +272,19 @@ def _canary_row(rubric: str, task: Task, first: bool, call_day: date) -> dict[st
         "call_day": call_day,
         "passed": task.passed,
         "first_passed": first,
-        "judge_model": task.answer.model if task.answer else "",
+        "judge_model": task.model,
     }
 
 
-def _keep_night(
-    database: Database, project: str, day: date, tasks: Sequence[Task], budget: Budget
-) -> None:
+def _summary(tasks: Sequence[Task]) -> dict[str, Any]:
+    """What became of the tasks, as columns of `judge_night`."""
     answers = [task.answer for task in tasks if task.answer is not None]
     skipped = sum(answer.problem == "budget" for answer in answers)
-    failed = sum(answer.verdict is None for answer in answers) - skipped
-    night = {
+    return {
         "wanted": len(tasks),
         "judged": sum(answer.verdict is not None for answer in answers),
         "cached": sum(task.known is not None for task in tasks),
         "skipped": skipped,
-        "failed": failed,
-        "requests": budget.used,
-        "cost_usd": budget.spent,
-        "judge_model": ", ".join(sorted({a.model for a in answers if a.model}))[:500],
+        "failed": sum(answer.verdict is None for answer in answers) - skipped,
+        "judge_model": ", ".join(sorted({task.model for task in tasks if task.model}))[:500],
     }
-    database.replace_day("judge_night", project, day, pd.DataFrame([night]))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
@@ -19,8 +22,25 @@ from llmops_jobs.store.tables import TABLES
 _AT_ONCE = 500
 
 
-def cache_key(call: Call, rubric: Rubric, endpoint: Endpoint) -> str:
-    """Everything that the verdict depends on, hashed. The mark is left out: it says nothing."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A verdict that the cache holds."""
+
+    passed: bool
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a day's verdicts have come to so far, in every run."""
+
+    usd: Decimal = Decimal(0)
+    requests: int = 0
+
+
+def cache_key(call: Call, rubric: Rubric, endpoint: Endpoint, day: date | None = None) -> str:
+    """Everything that the verdict depends on, hashed; with `day` one that is good for that day
+    only. The mark is left out: it says nothing."""
     asked = messages(call, rubric, "")
     parts = (
         endpoint.model,
@@ -29,20 +49,21 @@ def cache_key(call: Call, rubric: Rubric, endpoint: Endpoint) -> str:
         str(endpoint.seed),
         str(endpoint.max_output_tokens),
         *(message["content"] for message in asked),
+        *([day.isoformat()] if day else []),
     )
     return hashlib.sha256("\x1f".join(parts).encode("utf-8", "replace")).hexdigest()
 
 
-def cached(database: Database, keys: Sequence[str]) -> dict[str, tuple[bool, str]]:
-    """Key -> (passed, reason) of the verdicts known."""
+def cached(database: Database, keys: Sequence[str]) -> dict[str, Known]:
+    """Key -> verdict, of those known."""
     table = TABLES["judge_cache"].c
-    found: dict[str, tuple[bool, str]] = {}
+    found: dict[str, Known] = {}
     with database.engine.connect() as connection:
         for start in range(0, len(keys), _AT_ONCE):
-            query = sa.select(table.key, table.passed, table.reason).where(
+            query = sa.select(table.key, table.passed, table.judge_model).where(
                 table.key.in_(list(keys[start : start + _AT_ONCE]))
             )
-            found |= {key: (bool(p), reason) for key, p, reason in connection.execute(query)}
+            found |= {key: Known(bool(p), model) for key, p, model in connection.execute(query)}
     return found
 
 
@@ -64,10 +85,32 @@ def remember(database: Database, answers: Iterable[tuple[str, Answer]]) -> None:
         database.upsert("judge_cache", pd.DataFrame(rows))
 
 
-def canary_days(database: Database, project: str, day: date) -> list[date]:
-    """The days whose texts the canary set needs."""
+def night(database: Database, project: str, day: date) -> Spent:
+    """What the day's verdicts have come to."""
+    rows = database.table("judge_night", project, day, day)
+    if rows.empty:
+        return Spent()
+    return Spent(rows["cost_usd"].iloc[0], int(rows["requests"].iloc[0]))
+
+
+def keep_night(
+    database: Database,
+    project: str,
+    day: date,
+    summary: Mapping[str, Any],
+    usd: Decimal,
+    requests: int,
+) -> None:
+    """Records what became of the latest run's tasks, and what all runs came to."""
+    row = pd.DataFrame([{**summary, "cost_usd": usd, "requests": requests}])
+    database.replace_day("judge_night", project, day, row)
+
+
+def canary_traces(database: Database, project: str, day: date) -> dict[date, set[str]]:
+    """The traces whose texts the canary set needs, by their day."""
     rows = database.table("judge_canary", project)
-    return sorted(set(rows.loc[rows["day"] < day, "call_day"]))
+    rows = rows[rows["day"] < day]
+    return {old: set(part["trace_id"]) for old, part in rows.groupby("call_day")}
 
 
 def canary_set(database: Database, project: str, rubric: str, day: date) -> pd.DataFrame:

@@ -13,10 +13,11 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from llmops_jobs.evals.batch import Batch
-from llmops_jobs.evals.calls import Call, calls_of_traces
+from llmops_jobs.evals.calls import Call
 from llmops_jobs.evals.labels import READ, human_labels
 from llmops_jobs.evals.model.features import SCORERS, Features, features_of
 from llmops_jobs.evals.model.fit import Examples
+from llmops_jobs.evals.reading import calls_of_traces
 from llmops_jobs.evals.settings import EvalSettings
 from llmops_jobs.lake import Lake
 from llmops_jobs.store import Database

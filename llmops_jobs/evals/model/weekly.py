@@ -6,6 +6,7 @@ the same calls; the calendar fixes the weeks, so that a backfill trains the same
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
@@ -16,6 +17,8 @@ from llmops_jobs.evals.model.examples import ExampleStore
 from llmops_jobs.evals.model.features import features_of
 from llmops_jobs.evals.model.fit import Examples, Model, Trained, concatenated, train
 from llmops_jobs.evals.predictors import QUALITY_MODEL
+from llmops_jobs.evals.rows import frame
+from llmops_jobs.evals.scorer import Score
 from llmops_jobs.evals.settings import EvalSettings
 from llmops_jobs.store import Database
 
@@ -64,13 +67,10 @@ class QualityModels:
         for by_metric in self.examples.of(project, days, settings):
             for metric, made in by_metric.items():
                 parts.setdefault(metric, []).append(made)
-        models = {}
         for metric, made_by_day in parts.items():
-            trained = train(concatenated(made_by_day))
-            self._store(project, metric, trained, first, week)
-            if trained.model is not None:
-                models[metric] = (trained.version, trained.model)
-        return models
+            self._store(project, metric, train(concatenated(made_by_day)), first, week)
+        # As every later run finds them: the database rounds.
+        return self._load(project, week) or {}
 
     def _store(self, project: str, metric: str, trained: Trained, first: date, week: date) -> None:
         to = week - timedelta(days=1)
@@ -97,30 +97,15 @@ class QualityModels:
 
 
 def predicted_rows(
-    models: dict[str, tuple[str, Model]], batch: Batch, cheap: pd.DataFrame
+    models: Mapping[str, tuple[str, Model]], batch: Batch, cheap: pd.DataFrame
 ) -> pd.DataFrame:
     """Rows of `score`: what each model says of every call of a batch, from their cheap scores."""
     if not models or not batch.calls:
         return pd.DataFrame()
     features = features_of(batch, cheap)
-    parts = []
+    found = []
     for metric, (version, model) in models.items():
-        value = model.predict(features)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "trace_id": [call.trace_id for call in batch.calls],
-                    "observation_id": [call.observation_id for call in batch.calls],
-                    "scorer": f"{QUALITY_MODEL}{metric}",
-                    "scorer_version": version,
-                    "value": value.round(6),
-                    "label": "",
-                    "passed": value >= 0.5,
-                    "reason": "",
-                    "status": "ok",
-                    "cost_usd": 0.0,
-                    "inclusion_probability": [c.inclusion_probability for c in batch.calls],
-                }
-            ).astype(object)
-        )
-    return pd.concat(parts, ignore_index=True)
+        values = model.predict(features).round(6).tolist()
+        scores = [Score(value, passed=value >= 0.5) for value in values]
+        found.append((f"{QUALITY_MODEL}{metric}", version, scores))
+    return frame(batch, found)

@@ -65,7 +65,7 @@ def _answers(edition: Edition) -> list[Block]:
 
 
 def _calls(edition: Edition, rows: list[Any]) -> dict[tuple[str, str], Call]:
-    from llmops_jobs.evals.calls import calls_of_traces
+    from llmops_jobs.evals.reading import calls_of_traces
 
     assert edition.lake is not None
     traces: dict[Any, set[str]] = {}
