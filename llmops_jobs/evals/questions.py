@@ -8,7 +8,7 @@ from datetime import date
 
 import numpy as np
 
-from llmops_jobs.evals.calls import calls_of_day
+from llmops_jobs.evals.reading import calls_of_day
 from llmops_jobs.lake import Lake
 
 #: Of a question this many characters are kept: a topic shows early, and memory is a month's.
