@@ -12,7 +12,10 @@ from types import ModuleType
 import dagster as dg
 
 # In the order of the data; the names are the groups in the UI.
-GROUPS = ("ingest", "ledger", "signals", "quality", "forecast", "versions", "report", "alerts")
+GROUPS = (
+    *("ingest", "ledger", "signals", "quality", "forecast", "versions", "report", "alerts"),
+    "health",
+)
 
 
 def _modules() -> list[ModuleType]:

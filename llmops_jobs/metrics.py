@@ -7,6 +7,7 @@ nothing is lost with one. A textfile collector or an OpenTelemetry collector pic
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import dagster as dg
 
+    from llmops_jobs.lake import Lake
     from llmops_jobs.store import Database
 
 
@@ -85,6 +87,15 @@ def of_marts(database: Database, now: datetime) -> Iterator[Gauge]:
         if isinstance(row["beat_at"], datetime):
             beats.set((now - row["beat_at"]).total_seconds(), part=str(row["name"]))
     yield beats
+
+
+def of_lake(lake: Lake) -> Iterator[Gauge]:
+    """How full the lake's file system is; nothing of an object store."""
+    used = Gauge("llmops_lake_disk_used_ratio", "used share of the lake's file system")
+    if lake.is_local and Path(lake.url).exists():
+        disk = shutil.disk_usage(lake.url)
+        used.set(1 - disk.free / disk.total)
+    yield used
 
 
 def of_runs(instance: dg.DagsterInstance) -> Iterator[Gauge]:

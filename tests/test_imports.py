@@ -28,6 +28,7 @@ DAGSTER_MODULES = {
     "alive",
     "definitions",
     "event_log",
+    "health",
     "jobs",
     "launch",
     "metrics",

@@ -18,11 +18,12 @@ def command(out: Path | None) -> None:
     """Rows, pages, seconds, retries, queues and freshness, as OpenMetrics text."""
     from llmops_jobs.deployment import Deployment
     from llmops_jobs.launch import open_instance
-    from llmops_jobs.metrics import of_marts, of_runs, text, write
+    from llmops_jobs.metrics import of_lake, of_marts, of_runs, text, write
 
-    database = Deployment.from_environment().database
+    home = Deployment.from_environment()
+    figures = [*of_marts(home.database, datetime.now(UTC)), *of_lake(home.lake)]
     with open_instance() as instance:
-        content = text([*of_marts(database, datetime.now(UTC)), *of_runs(instance)])
+        content = text([*figures, *of_runs(instance)])
     if out is None:
         click.echo(content, nl=False)
     else:
