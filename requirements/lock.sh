@@ -8,3 +8,5 @@ uv pip compile $common pyproject.toml -o requirements/run.txt
 uv pip compile $common --extra postgres --extra notify --extra s3 \
   --constraint requirements/run.txt pyproject.toml -o requirements/image.txt
 uv pip compile $common --group dev --constraint requirements/run.txt pyproject.toml -o requirements/dev.txt
+# What builds the wheel: in the image nothing is installed without a hash.
+uv pip compile $common --group build --constraint requirements/dev.txt -o requirements/build.txt

@@ -213,3 +213,34 @@ def test_an_unfinished_backup_is_not_restored(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "no finished backup" in done.stderr
+
+
+def pins(name: str) -> dict[str, str]:
+    """Package -> its pin with every hash."""
+    text = (ROOT / "requirements" / name).read_text(encoding="utf-8")
+    found = re.split(r"(?m)^(?=[A-Za-z0-9])", text)
+    return {re.split(r"[ =;]", pin)[0]: pin.strip() for pin in found if "==" in pin}
+
+
+def test_the_image_installs_nothing_without_a_hash() -> None:
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    installs = re.findall(r"^RUN .*pip install (.*)$", text, flags=re.M)
+    assert len(installs) == 3
+    for options in installs:
+        assert "--no-deps" in options
+        assert "--require-hashes" in options or "--no-index dist/" in options, options
+    build, dev = pins("build.txt"), pins("dev.txt")
+    assert "hatchling" in build
+    assert {name: pin for name, pin in build.items() if dev.get(name) != pin} == {}
+    assert all("--hash=sha256:" in pin for pin in build.values())
+
+
+def test_the_build_context_holds_what_the_image_needs_and_no_secrets() -> None:
+    rules = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+    let_in = {rule[1:] for rule in rules if rule.startswith("!")}
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    copies = re.findall(r"^COPY (?!--from)(.+)$", text, flags=re.M)
+    sources = {source for line in copies for source in line.split()[:-1]}
+    assert "*" in rules
+    assert {s for s in sources if not any(s == i or s.startswith(f"{i}/") for i in let_in)} == set()
+    assert not any("env" in path or path == "deploy" for path in let_in)
