@@ -1,11 +1,12 @@
-"""Figures of the pipeline itself, for whoever watches it, as OpenMetrics text.
+"""Figures of the pipeline itself, for whoever watches it, as OpenMetrics text or by OTLP.
 
 Read from the marts and from Dagster's record of its runs; nothing is counted in a process, so
-nothing is lost with one. A textfile collector or an OpenTelemetry collector picks them up.
+nothing is lost with one.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import time
@@ -15,6 +16,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from llmops_jobs.errors import UserError
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -92,8 +95,9 @@ def of_marts(database: Database, now: datetime) -> Iterator[Gauge]:
 def of_lake(lake: Lake) -> Iterator[Gauge]:
     """How full the lake's file system is; nothing of an object store."""
     used = Gauge("llmops_lake_disk_used_ratio", "used share of the lake's file system")
-    if lake.is_local and Path(lake.url).exists():
-        disk = shutil.disk_usage(lake.url)
+    if lake.is_local:
+        path = Path(lake.url)
+        disk = shutil.disk_usage(next(each for each in (path, *path.parents) if each.exists()))
         used.set(1 - disk.free / disk.total)
     yield used
 
@@ -153,6 +157,34 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def send(gauges: Iterable[Gauge]) -> None:
+    """To an OpenTelemetry collector by OTLP over HTTP, under the same names; where it is, and with
+    which headers, the exporter's own variables say (`OTEL_EXPORTER_OTLP_ENDPOINT`, …).
+
+    Raises UserError when it did not take them.
+    """
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricExportResult
+    from opentelemetry.sdk.resources import Resource
+
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)  # told once, in our own words
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], resource=Resource.create({"service.name": "llmops-jobs"}))
+    meter = provider.get_meter("llmops_jobs")
+    for gauge in gauges:
+        instrument = meter.create_gauge(gauge.name, description=gauge.help)
+        for labels, value in gauge.values.items():
+            instrument.set(value, dict(labels))
+    data = reader.get_metrics_data()
+    provider.shutdown()
+    if data is None or OTLPMetricExporter().export(data) is not MetricExportResult.SUCCESS:
+        raise UserError(
+            "the collector did not take the figures: is OTEL_EXPORTER_OTLP_ENDPOINT (such as "
+            "http://localhost:4318) its address, and do OTEL_EXPORTER_OTLP_HEADERS let us in?"
+        )
 
 
 def write(path: Path, content: str) -> None:

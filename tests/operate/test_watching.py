@@ -8,16 +8,21 @@ import logging
 import re
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 
 import dagster as dg
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 from llmops_jobs import logs, metrics
-from llmops_jobs.errors import ConfigError
+from llmops_jobs.cli import llmops
+from llmops_jobs.errors import ConfigError, UserError
 from llmops_jobs.launch import open_instance
 from llmops_jobs.store import Database
 from tests.conftest import ROOT
@@ -130,6 +135,66 @@ def test_figures_of_a_night_name_its_steps(tmp_path: Path) -> None:
     assert re.search(r'llmops_last_night_step_seconds\{step="slow"\} 0\.', told)
     assert 'llmops_last_night_step_attempts{step="slow"} 1.0' in told
     assert 'llmops_runs{status="queued"} 0.0' in told
+
+
+@pytest.fixture
+def collector() -> Iterator[tuple[str, list[bytes]]]:
+    """Takes what an OpenTelemetry collector would; refuses on any other path."""
+    taken: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            known = self.path == "/v1/metrics"
+            taken.extend([body] if known else [])
+            self.send_response(200 if known else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", taken
+        server.shutdown()
+
+
+def test_figures_reach_a_collector_under_the_same_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collector: tuple[str, list[bytes]]
+) -> None:
+    from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+        ExportMetricsServiceRequest,
+    )
+
+    url, taken = collector
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LLMOPS_HOME", str(tmp_path))
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
+    done = CliRunner().invoke(llmops, ["metrics", "--otlp"])
+    assert done.exit_code == 0, done.output
+    (body,) = taken
+    (resource,) = ExportMetricsServiceRequest.FromString(body).resource_metrics
+    service = {each.key: each.value.string_value for each in resource.resource.attributes}
+    assert service["service.name"] == "llmops-jobs"
+    (scope,) = resource.scope_metrics
+    points = {metric.name: metric.gauge.data_points for metric in scope.metrics}
+    (dead,) = [
+        point.as_double
+        for point in points["llmops_messages"]
+        if any(label.value.string_value == "dead" for label in point.attributes)
+    ]
+    assert dead == 0
+    assert 0 < points["llmops_lake_disk_used_ratio"][0].as_double < 1
+
+
+def test_a_collector_that_refuses_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, collector: tuple[str, list[bytes]]
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", f"{collector[0]}/elsewhere")
+    gauge = metrics.Gauge("llmops_x", "")
+    gauge.set(1)
+    with pytest.raises(UserError, match="OTEL_EXPORTER_OTLP_ENDPOINT"):
+        metrics.send([gauge])
 
 
 def test_a_file_of_figures_is_replaced_at_once(tmp_path: Path) -> None:
