@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 LOCK   := requirements/dev.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up bench check format lock clean
+.PHONY: help demo test up bench check format audit lock clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -41,8 +41,13 @@ format: $(STAMP) ## rewrite to the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+audit: $(STAMP)  ## licences of what the image holds; known vulnerabilities, asked of the network
+	$(BIN)/python deploy/sbom.py licences
+	@test -x .audit/bin/pip-audit || { $(PYTHON) -m venv .audit && .audit/bin/pip install --quiet pip-audit; }
+	.audit/bin/pip-audit --require-hashes --disable-pip -r requirements/image.txt
+
 lock:            ## resolve the pins again (needs uv)
 	sh requirements/lock.sh
 
 clean:           ## forget everything that demo, up and test wrote
-	rm -rf .llmops .dagster .pytest_cache .mypy_cache .ruff_cache .hypothesis test-output
+	rm -rf .audit .llmops .dagster .pytest_cache .mypy_cache .ruff_cache .hypothesis test-output

@@ -44,6 +44,8 @@ class Export:
         import fsspec
 
         self.url, self.project_id = url, project_id
+        if not project_id or {"/", "\\", "*", "?", "["} & set(project_id) or ".." in project_id:
+            raise SourceError(f"{project_id!r} is no project id: an export has no such folder")
         self._fs, root = fsspec.core.url_to_fs(url)
         self._is_local = "file" in self._fs.protocol
         self.root = posixpath.join(root.rstrip("/"), f"{prefix}{project_id}")

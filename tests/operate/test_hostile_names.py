@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
+from llmops_jobs.errors import SourceError
 from llmops_jobs.lake import Lake
 from llmops_jobs.lake.engine import engine_for
 from llmops_jobs.langfuse.checks import held
+from llmops_jobs.langfuse.export import Export
+from llmops_jobs.langfuse.project import ProjectKeys
+from llmops_jobs.report.links import Links
 from llmops_jobs.report.site import stem
+from llmops_jobs.versions.configuration import template
 from tests.facts import facts
 
 HOSTILE = [
@@ -41,6 +47,54 @@ def test_a_project_id_stays_within_the_reports(project: str, tmp_path: Path) -> 
     path = (reports / f"{stem(project, 'day', '2026-03-04')}.html").resolve()
     assert path.is_relative_to(reports)
     assert len(path.relative_to(reports).parts) == 3
+
+
+@pytest.mark.parametrize("project", ["../other", "..", "a/b", "a\\b", "*", ""])
+def test_a_project_id_does_not_lead_out_of_an_export(project: str, tmp_path: Path) -> None:
+    (tmp_path / "export").mkdir()
+    (tmp_path / "other").mkdir()
+    with pytest.raises(SourceError, match="is no project id"):
+        Export(str(tmp_path / "export"), project)
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "x?api=1&y", "x#y", "@evil.example/", "javascript:1"])
+def test_names_and_ids_do_not_lead_to_another_address(name: str) -> None:
+    links = Links("https://langfuse.example", name)
+    for address in (links.trace(name, name), links.prompt(name, name)):
+        assert address is not None
+        found = urlsplit(address)
+        assert (found.scheme, found.netloc) == ("https", "langfuse.example")
+        _, word, project, kind, own = found.path.split("/")
+        assert (word, kind in ("traces", "prompts")) == ("project", True)
+        assert unquote(project) == unquote(own) == name
+        assert [value for _, value in parse_qsl(found.query)] == [name]
+        assert found.fragment == ""
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_prompts_name_is_one_part_of_the_path_that_is_asked_for(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    class Client:
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def __enter__(self) -> Client:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def json(self, path: str, *_: object) -> dict[str, object]:
+            asked.append(path)
+            return {"prompt": "Hello"}
+
+    monkeypatch.setattr("llmops_jobs.langfuse.client.Client", Client)
+    template(ProjectKeys("p", "p", "https://langfuse.example", "pk", "sk"), name, 1)
+    (path,) = asked
+    assert path.startswith("/api/public/v2/prompts/")
+    assert "/" not in path.removeprefix("/api/public/v2/prompts/")
+    assert unquote(path.rsplit("/", 1)[1]) == name
 
 
 def test_different_projects_have_different_folders() -> None:
