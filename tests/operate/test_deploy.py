@@ -244,3 +244,30 @@ def test_the_build_context_holds_what_the_image_needs_and_no_secrets() -> None:
     assert "*" in rules
     assert {s for s in sources if not any(s == i or s.startswith(f"{i}/") for i in let_in)} == set()
     assert not any("env" in path or path == "deploy" for path in let_in)
+
+
+@pytest.mark.parametrize(("options", "warns"), [([], False), (["--host", "0.0.0.0"], True)])
+def test_the_ui_listens_on_loopback_and_warns_of_anything_else(
+    options: list[str], warns: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from click.testing import CliRunner
+
+    from llmops_jobs.cli import llmops, up
+
+    started: list[list[str]] = []
+
+    class Server:
+        def __init__(self, command: list[str], **_: Any) -> None:
+            started.append(command)
+
+        def wait(self) -> int:
+            return 0
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(up.subprocess, "Popen", Server)
+    done = CliRunner().invoke(llmops, ["up", *options])
+    assert done.exit_code == 0, done.output
+    (command,) = started
+    host = command[command.index("-h") + 1]
+    assert (host == "127.0.0.1") is not warns
+    assert ("has no login" in done.stderr) is warns
