@@ -9,6 +9,7 @@ columns of `RUN_COLUMNS`: when and by which run a row was written. `bench.kills`
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -128,12 +129,8 @@ def site(folder: Path, days: int = 2, requests: int = 60, **server_options: Any)
         yield Site(home, found, LAST_DAY - timedelta(days=days - 1), LAST_DAY)
 
 
-def marts(place: Site, digits: int = 17) -> dict[str, list[tuple[Any, ...]]]:
-    """Every table of the database: its rows in order, without the columns of `RUN_COLUMNS`.
-
-    Seventeen digits are all of a float: two databases need fewer, since each adds the same numbers
-    in an order of its own.
-    """
+def marts(place: Site) -> dict[str, list[tuple[Any, ...]]]:
+    """Every table of the database: its rows in order, without the columns of `RUN_COLUMNS`."""
     import sqlalchemy as sa
 
     from llmops_jobs.store import Database
@@ -148,66 +145,89 @@ def marts(place: Site, digits: int = 17) -> dict[str, list[tuple[Any, ...]]]:
             columns = [column for column in table.c if column.name not in left_out]
             with database.engine.connect() as connection:
                 rows = connection.execute(sa.select(*columns)).fetchall()
-            held[table.name] = sorted(
-                (tuple(_rounded(value, digits) for value in row) for row in rows), key=repr
-            )
+            held[table.name] = sorted(map(tuple, rows), key=_order)
     finally:
         database.engine.dispose()
     return held
 
 
-def _rounded(value: Any, digits: int) -> Any:
-    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
+def _order(row: tuple[Any, ...]) -> tuple[str, str]:
+    """By what is equal to the last digit, then by numbers that may not be."""
+    return repr([value for value in row if not isinstance(value, float)]), repr(row)
 
 
-def facts(place: Site) -> dict[str, list[str]]:
+def facts(place: Site) -> dict[str, list[tuple[str]]]:
     """Every table of the lake: its rows in order, as text."""
     from llmops_jobs.lake import Lake, schema
 
     lake = Lake(place.environment.get("LLMOPS_LAKE_URL", str(place.home / "lake")))
     held = {}
     for table in schema.TABLES:
-        rows: list[str] = []
+        rows: list[tuple[str]] = []
         for project in sorted({project for project, _ in lake.listing(table)}):
             found = lake.read_days(table, project, lake.days(table, project))
-            rows += [repr(row) for row in found.to_pylist()]
+            rows += [(repr(row),) for row in found.to_pylist()]
         held[table] = sorted(rows)
     return held
 
 
-def pages(place: Site, digits: int = 17) -> dict[str, list[str]]:
-    """Every report's JSON face, without the instant of the copy; the HTML is drawn from it."""
+def pages(place: Site) -> dict[str, list[tuple[Any, ...]]]:
+    """Every report's JSON face, without the instant of the copy, value by value; the HTML is drawn
+    from it."""
     folder = place.home / "reports"
     held = {}
     for path in sorted(folder.rglob("*.json")):
         page = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(page, dict):
             page.get("provenance", {}).pop("copied_at", None)
-        text = json.dumps(page, sort_keys=True)
-        exact = json.loads(text, parse_float=lambda number: _rounded(float(number), digits))
-        held[str(path.relative_to(folder))] = [json.dumps(exact)]
+        held[str(path.relative_to(folder))] = list(_leaves(page))
     return held
 
 
-def differences(right: Site, other: Site) -> list[str]:
-    """What differs between two deployments, a line a table; empty when nothing does."""
+def _leaves(node: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict):
+        for name in sorted(node):
+            yield from _leaves(node[name], f"{place}.{name}")
+    elif isinstance(node, list):
+        yield place, len(node)
+        for number, each in enumerate(node):
+            yield from _leaves(each, f"{place}[{number}]")
+    else:
+        yield place, node
+
+
+def differences(right: Site, other: Site, tolerance: float = 0.0) -> list[str]:
+    """What differs between two deployments, a line a table; empty when nothing does.
+
+    Floats too are equal to the last digit; but two databases, or two engines, add the same numbers
+    in an order of their own: a relative `tolerance`, 1e-9 for two databases.
+    """
     found = []
     urls = [place.environment.get("LLMOPS_DATABASE_URL", "sqlite") for place in (right, other)]
-    same = len({url.split(":")[0] for url in urls}) == 1
-    readers: list[Callable[[Site], Mapping[str, list[Any]]]] = [
-        partial(marts, digits=17 if same else 9),
-        facts,
-        partial(pages, digits=17 if same else 9),
-    ]
+    if len({url.split(":")[0] for url in urls}) > 1:
+        tolerance = max(tolerance, 1e-9)
+    readers: list[Callable[[Site], Mapping[str, list[Any]]]] = [marts, facts, pages]
     for read in readers:
         expected, actual = read(right), read(other)
         for table in sorted({*expected, *actual}):
             rows, here = expected.get(table, []), actual.get(table, [])
-            if rows != here:
-                missing = [row for row in rows if row not in here]
-                extra = [row for row in here if row not in rows]
+            pairs = zip_longest(rows, here, fillvalue=())
+            wrong = [pair for pair in pairs if not _same(*pair, tolerance)]
+            if wrong:
+                missing, instead = ([pair[side] for pair in wrong[:2]] for side in (0, 1))
                 found.append(
                     f"{table}: {len(rows)} rows undisturbed, {len(here)} here; "
-                    f"missing {str(missing[:2])[:1000]}, instead {str(extra[:2])[:1000]}"
+                    f"missing {str(missing)[:1000]}, instead {str(instead)[:1000]}"
                 )
     return found
+
+
+def _same(row: tuple[Any, ...], other: tuple[Any, ...], tolerance: float) -> bool:
+    if row == other or not tolerance:
+        return row == other
+    return len(row) == len(other) and all(
+        math.isclose(one, two, rel_tol=tolerance)
+        if isinstance(one, float) and isinstance(two, float)
+        else one == two
+        for one, two in zip(row, other, strict=True)
+    )

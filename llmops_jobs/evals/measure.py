@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -18,7 +19,7 @@ from llmops_jobs.evals.rows import Scored, histogram
 from llmops_jobs.evals.sampling import votes
 from llmops_jobs.evals.scorer import Scorer
 from llmops_jobs.evals.settings import EvalSettings
-from llmops_jobs.evals.slices import Cheap, active, scored_slices
+from llmops_jobs.evals.slices import Cheap, Slice, active, scored_slices
 from llmops_jobs.lake import Lake
 from llmops_jobs.store import Database
 
@@ -33,6 +34,7 @@ class Scoring:
     scorers: list[Scorer]
     models: QualityModels
     judge: Judge | None = None
+    on_spark: bool = False
 
     @classmethod
     def prepared(
@@ -41,9 +43,18 @@ class Scoring:
         database: Database,
         settings: EvalSettings,
         judge: Judge | None = None,
+        on_spark: bool = False,
     ) -> Scoring:
         models = QualityModels(database, ExampleStore(lake, database))
-        return cls(lake, database, settings, active(settings), models, judge)
+        return cls(lake, database, settings, active(settings), models, judge, on_spark)
+
+    def slices(self, project: str, day: date, cheap: Cheap) -> Iterator[Slice]:
+        """The cheap scorers' rows, a slice of the day's calls after the other."""
+        if self.on_spark:
+            from llmops_jobs.evals import on_spark
+
+            return on_spark.scored_slices(self.lake, project, day, self.settings, cheap)
+        return scored_slices(self.lake, project, day, self.settings, cheap)
 
 
 def score_day(scoring: Scoring, project: str, day: date) -> Scored:
@@ -52,10 +63,10 @@ def score_day(scoring: Scoring, project: str, day: date) -> Scored:
     Whatever a text is, it gets one row per scorer: ok, skipped or error, with a reason. Cheap
     scorers come first, the quality model reads their values, the judge is sent where both doubt.
     """
-    lake, database, settings = scoring.lake, scoring.database, scoring.settings
+    database, settings = scoring.database, scoring.settings
     cheap = Cheap(scoring.scorers, scoring.models.of(project, day, settings))
     scored, parts = Scored(), list[pd.DataFrame]()
-    for calls, rows in scored_slices(lake, project, day, settings, cheap):
+    for calls, rows in scoring.slices(project, day, cheap):
         scored.calls += calls
         parts += rows
     if scoring.judge is not None:

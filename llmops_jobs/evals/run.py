@@ -12,7 +12,11 @@ def prepared(deployment: Deployment) -> dict[str, Scoring]:
     settings = deployment.settings.evals
     return {
         keys.id: Scoring.prepared(
-            deployment.lake, deployment.database, settings, Judge.configured(settings.judge, keys)
+            deployment.lake,
+            deployment.database,
+            settings,
+            Judge.configured(settings.judge, keys),
+            on_spark=deployment.settings.engine == "spark",
         )
         for keys in deployment.projects()
     }

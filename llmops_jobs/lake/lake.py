@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from llmops_jobs.lake import schema
 from llmops_jobs.lake.files import read, with_partition
-from llmops_jobs.lake.stream import write_stream
+from llmops_jobs.lake.stream import Streamed, write_stream
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -53,22 +53,28 @@ class Lake:
         there, in any order. Given as an iterable of tables, they are written as they come, so that
         memory does not grow with the day.
         """
+        self.create(table)
+        if not isinstance(rows, pa.Table):
+            self.adopt(write_stream(self, table, project, day, rows))
+            return
         target = schema.TABLES[table]
-        self._create(table)
+        self._last_wins(
+            lambda: self._write(table, project, day, _batches([rows], target, project, day))
+        )
+
+    def adopt(self, streamed: Streamed) -> None:
+        """Replaces a day by a file that was written beside the table."""
+        self._last_wins(streamed.commit)
+
+    def _last_wins(self, commit: Callable[[], None]) -> None:
+        """Commits, again where somebody replaced the same day at the same moment."""
         from deltalake.exceptions import CommitFailedError
 
-        streamed = None
-        if not isinstance(rows, pa.Table):
-            streamed = write_stream(self, table, project, day, rows)
         for attempt in range(_TRIES):
             try:
-                if streamed is not None:
-                    streamed.commit()
-                else:
-                    self._write(table, project, day, _batches([rows], target, project, day))
+                commit()
                 return
             except CommitFailedError:
-                # Somebody replaced the same day at the same moment: the last one wins.
                 if attempt == _TRIES - 1:
                     raise
                 time.sleep(0.05 * 2**attempt * (0.5 + random.random()))
@@ -85,7 +91,7 @@ class Lake:
             predicate=f"project_id = {_literal(project)} AND day = '{day.isoformat()}'",
         )
 
-    def _create(self, table: str) -> None:
+    def create(self, table: str) -> None:
         """Makes the table before its first write, so that two first writers do not collide; adds
         the columns that a table of an older version lacks."""
         if table in self._ready:

@@ -8,11 +8,15 @@ must reach them under the same address as this process.
 
 from __future__ import annotations
 
+import os
+import pickle
+import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pyarrow as pa
 
@@ -25,7 +29,10 @@ from llmops_jobs.lake.lake import Lake
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+A = TypeVar("A")
+B = TypeVar("B")
 _STARTING = threading.Lock()
+_PACKED: Final = pa.schema([("place", pa.int32()), ("packed", pa.binary())])
 #: What makes Spark's answers those of the embedded engine.
 _SESSION: Final = {
     "spark.sql.session.timeZone": "UTC",
@@ -67,6 +74,31 @@ class Spark:
         return _as_declared(session.sql(sql).toArrow(), declared)
 
 
+def mapped(work: Callable[[A], B], items: Iterable[A]) -> Iterator[tuple[A, B]]:
+    """Each item with what `work` makes of it, in the order of the items, each a task of its own on
+    Spark's executors. `work`, items and results travel pickled; a few tasks a core are under way
+    at once, and the items are asked for as they are needed."""
+    session, waiting = _session(), iter(items)
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for place, packed in zip(*(column.to_pylist() for column in batch), strict=True):
+                yield _packed([(place, work(pickle.loads(packed)))])
+
+    while wave := list(islice(waiting, 4 * session.sparkContext.defaultParallelism)):
+        rows = _packed(enumerate(wave))
+        frame = session.createDataFrame(pa.Table.from_batches([rows]), _structure(_PACKED))
+        spread = frame.repartitionByRange(len(wave), "place")
+        found = spread.mapInArrow(run, _structure(_PACKED)).toArrow().sort_by("place")
+        for item, packed in zip(wave, found["packed"].to_pylist(), strict=True):
+            yield item, pickle.loads(packed)
+
+
+def _packed(items: Iterable[tuple[int, Any]]) -> pa.RecordBatch:
+    rows = [{"place": place, "packed": pickle.dumps(item)} for place, item in items]
+    return pa.RecordBatch.from_pylist(rows, _PACKED)
+
+
 @cache
 def _started() -> SparkSession:
     try:
@@ -77,6 +109,8 @@ def _started() -> SparkSession:
         ) from None
     import ibis
 
+    # Workers run the Python of this process, where nothing else is said: they need its packages.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     _ = ibis.pyspark  # the compiler looks up options that are there once its backend is
     return SparkSession.builder.appName("llmops").getOrCreate()
 

@@ -28,6 +28,8 @@ from llmops_jobs.store import Database
 _RESTLESS: Final = ("created_at", "updated_at")
 # When the nightly run pulls a day for the first time: rows written later are late.
 DUE: Final = timedelta(hours=1, minutes=30)
+#: From a part's drafts to its rows, and how many duplicates were dropped.
+Finish = Callable[[pa.Table], tuple[pa.Table, int]]
 
 
 @dataclass
@@ -68,9 +70,22 @@ class Landed:
         }
 
 
-def content_of(
-    gathered: Gathered, finish: Callable[[pa.Table], tuple[pa.Table, int]]
-) -> tuple[int, str]:
+@dataclass(frozen=True)
+class Earlier:
+    """What is on record of a day before it is pulled again."""
+
+    first_pulled_at: datetime | None = None
+    content_hash: str = ""
+
+    @classmethod
+    def of(cls, database: Database, landed: Landed) -> Earlier:
+        found = database.table("pull", landed.project, landed.day, landed.day, source=landed.source)
+        if not len(found):
+            return cls()
+        return cls(found["first_pulled_at"].iloc[0], found["content_hash"].iloc[0])
+
+
+def content_of(gathered: Gathered, finish: Finish) -> tuple[int, str]:
     """(rows, content hash) of what `land` would land."""
     digest, count = hashlib.blake2b(digest_size=16), 0
 
@@ -90,18 +105,32 @@ def land(
     database: Database,
     landed: Landed,
     gathered: Gathered,
-    finish: Callable[[pa.Table], tuple[pa.Table, int]],
+    finish: Finish,
     *,
     now: datetime | None = None,
 ) -> Landed:
     """Finishes the gathered rows, replaces the day where it changed, and records the pull."""
+    earlier = Earlier.of(database, landed)
+    digest = finished(lake, landed, gathered, finish, earlier)
+
+    def write() -> None:
+        parts = list(itertools.islice(gathered.parts(), 2))
+        rows = parts[0] if len(parts) == 1 else gathered.parts()
+        lake.replace_day(landed.source, landed.project, landed.day, rows)
+
+    return kept(database, landed, digest, earlier, write, now=now)
+
+
+def finished(
+    lake: Lake, landed: Landed, gathered: Gathered, finish: Finish, earlier: Earlier
+) -> str:
+    """Finishes the gathered rows and counts them; the content's hash. `landed.changed` says
+    whether the lake has to be written."""
     started = time.perf_counter()
-    before = database.table("pull", landed.project, landed.day, landed.day, source=landed.source)
-    first = before["first_pulled_at"].iloc[0] if len(before) else None
-    due = min(first or datetime.now(UTC), days.end_of(landed.day) + DUE)
+    due = min(earlier.first_pulled_at or datetime.now(UTC), days.end_of(landed.day) + DUE)
     digest = hashlib.blake2b(digest_size=16)
 
-    def finished(part: pa.Table) -> pa.Table:
+    def count(part: pa.Table) -> pa.Table:
         rows, duplicates = finish(part)
         landed.duplicates += duplicates
         landed.rows += rows.num_rows
@@ -111,18 +140,31 @@ def land(
         digest_rows(digest, rows)
         return rows
 
-    gathered.apply(finished)
-    landed.changed = digest.hexdigest() != (
-        before["content_hash"].iloc[0] if len(before) else ""
-    ) or not holds(lake, landed.source, landed.project, landed.day, landed.rows)
+    gathered.apply(count)
+    landed.changed = digest.hexdigest() != earlier.content_hash or not holds(
+        lake, landed.source, landed.project, landed.day, landed.rows
+    )
+    landed.seconds += time.perf_counter() - started
+    return digest.hexdigest()
+
+
+def kept(
+    database: Database,
+    landed: Landed,
+    digest: str,
+    earlier: Earlier,
+    write: Callable[[], None],
+    *,
+    now: datetime | None = None,
+) -> Landed:
+    """Writes the day where it changed, and records the pull."""
+    started = time.perf_counter()
     if landed.changed:
         # No hash while the lake is written: a crash leaves nothing that could pass for unchanged.
-        _record(database, landed, "", before, now)
-        parts = list(itertools.islice(gathered.parts(), 2))
-        rows = parts[0] if len(parts) == 1 else gathered.parts()
-        lake.replace_day(landed.source, landed.project, landed.day, rows)
+        _record(database, landed, "", earlier, now)
+        write()
     landed.seconds += time.perf_counter() - started
-    _record(database, landed, digest.hexdigest(), before, now)
+    _record(database, landed, digest, earlier, now)
     quarantine(database, landed)
     return landed
 
@@ -166,10 +208,9 @@ def _blank(kind: pa.DataType) -> pa.Scalar:
 
 
 def _record(
-    database: Database, landed: Landed, digest: str, before: pd.DataFrame, now: datetime | None
+    database: Database, landed: Landed, digest: str, earlier: Earlier, now: datetime | None
 ) -> None:
     at = now or datetime.now(UTC)
-    first = before["first_pulled_at"].iloc[0] if len(before) else at
     database.upsert(
         "pull",
         pd.DataFrame(
@@ -187,7 +228,7 @@ def _record(
                     "quarantined": landed.quarantined,
                     "doubtful": landed.doubtful,
                     "content_hash": digest,
-                    "first_pulled_at": first,
+                    "first_pulled_at": earlier.first_pulled_at or at,
                     "pulled_at": at,
                     "stale": False,
                 }

@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
 
@@ -23,19 +24,63 @@ from llmops_jobs.errors import SourceError
 from llmops_jobs.lake import schema
 from llmops_jobs.langfuse import score_rows, traces
 from llmops_jobs.langfuse.gather import Gathered
-from llmops_jobs.langfuse.landing import Landed, land
+from llmops_jobs.langfuse.landing import Finish, Landed, land
 from llmops_jobs.langfuse.project import ProjectKeys, informed
 from llmops_jobs.langfuse.raw import Batch, Reject, Source
 from llmops_jobs.langfuse.reach import out_of_reach
 from llmops_jobs.langfuse.rows import Normaliser
-from llmops_jobs.langfuse.sources import open_source
+from llmops_jobs.langfuse.settings import DimensionRules
+from llmops_jobs.langfuse.sources import ToppedUp, open_source
 
 log = logging.getLogger(__name__)
 
 CHUNK = 10_000
 A = TypeVar("A")
 B = TypeVar("B")
-Rows = Callable[[pa.Table, date], tuple[pa.Table, list[Reject]]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What tells observations from scores on their way into the lake."""
+
+    name: str  # of the lake's table, and of the source's method that reads a day
+    rows: Callable[[pa.Table, date], tuple[pa.Table, list[Reject]]]
+    finish: Finish
+    key: str
+
+    @classmethod
+    def of(cls, name: str, dimensions: DimensionRules, project: str) -> Kind:
+        if name == "observations":
+            return cls(name, Normaliser(dimensions, project).rows, traces.finish, "trace_id")
+
+        def rows(raw: pa.Table, day: date) -> tuple[pa.Table, list[Reject]]:
+            return score_rows.score_rows(raw, day, project)
+
+        return cls(name, rows, score_rows.finish, "score_id")
+
+    def gather(
+        self, landed: Landed, batches: Iterable[Batch], held: pa.Table | None = None
+    ) -> Gathered:
+        """The drafts of a day's batches, with what is `held` of a day that the source may no longer
+        answer for in full. What was read is counted in `landed`."""
+        started = time.perf_counter()
+        gathered = Gathered(self.key)
+        try:
+            if held is not None:
+                landed.kept = held.num_rows
+                gathered.add(held.drop_columns(list(schema.PARTITION)))
+            for raw, rejects in _chunks(batches, landed):
+                good, refused = self.rows(raw, landed.day)
+                landed.rejects |= {r.row_id: r for r in (*rejects, *refused)}
+                gathered.add(good)
+        except SourceError as error:
+            gathered.close()
+            raise type(error)(f"{self.name} of {landed.day}: {error}") from None
+        except BaseException:
+            gathered.close()
+            raise
+        landed.seconds = time.perf_counter() - started
+        return gathered
 
 
 def pull_observations(
@@ -45,71 +90,53 @@ def pull_observations(
 
     Raises SourceError when a day cannot be read to its end; that day is left as it was.
     """
-    project = informed(project, deployment.database)
-    normaliser = Normaliser(deployment.settings.dimensions, project.id)
-    with closing(open_source(deployment, project)) as source:
-        yield from _pull(
-            deployment, project, "observations", wanted,
-            source.observations, normaliser.rows, traces.finish, "trace_id",
-        )  # fmt: skip
+    return _pull(deployment, project, "observations", wanted)
 
 
 def pull_scores(
     deployment: Deployment, project: ProjectKeys, wanted: Sequence[date]
 ) -> Iterator[Landed]:
     """Pulls and lands scores, likewise."""
-
-    def rows(raw: pa.Table, day: date) -> tuple[pa.Table, list[Reject]]:
-        return score_rows.score_rows(raw, day, project.id)
-
-    project = informed(project, deployment.database)
-    with closing(open_source(deployment, project)) as source:
-        yield from _pull(
-            deployment, project, "scores", wanted,
-            source.scores, rows, score_rows.finish, "score_id",
-        )  # fmt: skip
+    return _pull(deployment, project, "scores", wanted)
 
 
 def _pull(
+    deployment: Deployment, project: ProjectKeys, name: str, wanted: Sequence[date]
+) -> Iterator[Landed]:
+    project = informed(project, deployment.database)
+    progress = Progress(name, project.name, len(wanted))
+    with closing(open_source(deployment, project)) as source:
+        if deployment.settings.engine == "spark" and isinstance(source, ToppedUp):
+            from llmops_jobs.langfuse.on_spark import landed_days
+
+            days = landed_days(deployment, project, source, name, wanted)
+        else:
+            kind = Kind.of(name, deployment.settings.dimensions, project.id)
+            days = _landed_days(deployment, project, source, kind, wanted)
+        for done in days:
+            progress.add(done)
+            yield done
+
+
+def _landed_days(
     deployment: Deployment,
     project: ProjectKeys,
-    name: str,
+    source: Source,
+    kind: Kind,
     wanted: Sequence[date],
-    fetch: Callable[[date], Iterator[Batch]],
-    rows: Rows,
-    finish: Callable[[pa.Table], tuple[pa.Table, int]],
-    key: str,
 ) -> Iterator[Landed]:
     def gather(day: date) -> tuple[Landed, Gathered]:
-        started = time.perf_counter()
-        landed, gathered = Landed(project.id, day, name), Gathered(key)
+        landed, held = Landed(project.id, day, kind.name), None
         if out_of_reach(deployment.settings.ingest, project, day, today()):
-            held = deployment.lake.read_day(name, project.id, day)
-            landed.kept = held.num_rows
-            gathered.add(held.drop_columns(list(schema.PARTITION)))
-        try:
-            for raw, rejects in _chunks(fetch(day), landed):
-                good, refused = rows(raw, day)
-                landed.rejects |= {r.row_id: r for r in (*rejects, *refused)}
-                gathered.add(good)
-        except SourceError as error:
-            gathered.close()
-            raise type(error)(f"{name} of {day}: {error}") from None
-        except BaseException:
-            gathered.close()
-            raise
-        landed.seconds = time.perf_counter() - started
-        return landed, gathered
+            held = deployment.lake.read_day(kind.name, project.id, day)
+        return landed, kind.gather(landed, getattr(source, kind.name)(day), held)
 
-    progress = Progress(name, project.name, len(wanted))
     for landed, gathered in ahead(gather, wanted, deployment.settings.ingest.parallel):
         with closing(gathered):
-            done = land(deployment.lake, deployment.database, landed, gathered, finish)
-        progress.add(done)
-        yield done
+            yield land(deployment.lake, deployment.database, landed, gathered, kind.finish)
 
 
-def _chunks(batches: Iterator[Batch], landed: Landed) -> Iterator[tuple[pa.Table, list[Reject]]]:
+def _chunks(batches: Iterable[Batch], landed: Landed) -> Iterator[tuple[pa.Table, list[Reject]]]:
     """Batches joined to CHUNK rows: a page by itself is too small to be worth the calls."""
     tables: list[pa.Table] = []
     rejects: list[Reject] = []

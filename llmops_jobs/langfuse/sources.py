@@ -73,25 +73,35 @@ class ToppedUp:
         self._export, self._api, self._stale = export, api, stale
 
     def observations(self, day: date) -> Iterator[Batch]:
-        reached = self._export.reaches is None or self._export.reaches >= days.end_of(day)
-        if not reached and self._api is None:
-            raise SourceError(
-                f"{self._export.url} is exported until {self._export.reaches}: {day} is not whole "
-                "yet; run it later, or set `source.top_up: true` to read the rest by the API"
-            )
+        yield from self.beyond("observations", day)
         yield from self._export.observations(day)
-        if self._api is None:
+
+    def scores(self, day: date) -> Iterator[Batch]:
+        yield from self.beyond("scores", day)
+        yield from self._export.scores(day)
+
+    def beyond(self, source: str, day: date) -> Iterator[Batch]:
+        """What the API has of a day and the export may lack.
+
+        Raises SourceError for a day that is not exported to its end, without the API.
+        """
+        if source == "scores":
+            if self._api is not None:
+                # Feedback comes days after its window was exported, and edits later still.
+                yield from self._api.scores(day)
             return
-        if not reached or day in self._stale:
+        reached = self._export.reaches is None or self._export.reaches >= days.end_of(day)
+        if self._api is None:
+            if not reached:
+                raise SourceError(
+                    f"{self._export.url} is exported until {self._export.reaches}: {day} is not "
+                    "whole yet; run it later, or set `source.top_up: true` to read the rest by "
+                    "the API"
+                )
+        elif not reached or day in self._stale:
             yield from self._api.observations(day)
         else:
             yield from self._long(day)
-
-    def scores(self, day: date) -> Iterator[Batch]:
-        yield from self._export.scores(day)
-        if self._api is not None:
-            # Feedback comes days after its window was exported, and edits later still.
-            yield from self._api.scores(day)
 
     def texts(self, wanted: pa.Table) -> pa.Table:
         found = self._export.texts(wanted)
