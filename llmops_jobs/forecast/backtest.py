@@ -9,8 +9,6 @@ from llmops_jobs.forecast.members import Parameters, States, ahead, responses
 
 Floats = NDArray[np.float64]
 
-_SHARPNESS = 2.0  # weights go with (mean squared error) ** -sharpness
-
 
 def rolling_errors(
     log: Floats, states: States, parameters: Parameters, horizon: int
@@ -29,12 +27,12 @@ def rolling_errors(
 
 
 def combination(errors: Floats, known: NDArray[np.bool_], belief: Floats) -> Floats:
-    """Weights `(members, series)`, sum 1: the belief before the test times a power of the mean
-    squared error in it."""
+    """Weights `(members, series)`, sum 1: the belief before the test over the mean squared error
+    in it (Bates & Granger 1969)."""
     squared = np.minimum(errors**2, 9.0).sum(axis=(0, 1))
     count = known.sum(axis=(0, 1))
     mse = squared / np.maximum(count, 1) + 1e-9
-    weights = belief * mse**-_SHARPNESS
+    weights = belief / mse
     result: Floats = weights / weights.sum(axis=0)
     return result
 

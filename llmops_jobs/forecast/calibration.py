@@ -5,7 +5,8 @@ in units of its own 80 % half-interval, on the log scale, before any earlier cor
 quantile of that distance is the factor that would have made 80 % of the intervals hold: split
 conformal prediction (Vovk et al. 2005) over the past nights, newer nights weighing more, so that
 it adapts after a change of regime (Gibbs & Candes 2021). One scope alone has few nights: its
-factor is drawn towards that of all scopes, and that towards 1.
+factor is drawn towards that of all scopes, and that towards 1. Scopes in their first three weeks
+have a factor of their own to be drawn to, which is that of a scope without any record.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ _HALF_LIFE = 21.0
 _LEVEL = 0.80
 _SCOPE_NIGHTS = 15.0  # nights at which a scope's own record weighs as much as everyone's
 _POOL_NIGHTS = 10.0  # nights at which the record of all weighs as much as no correction
+_YOUNG = 21  # days since its first use within which a scope is young
 _LEAST, _MOST = 0.6, 2.5
 
 
@@ -67,6 +69,7 @@ class Calibration:
     def __init__(self, database: Database, history: History, first: date) -> None:
         self._history = history
         self._keys: dict[Key, int] = {}
+        self._begun: list[int] = []  # per key the row of its first use
         # Made before the first night: for days that had come by then, and for days that had not.
         oldest, newest = first - timedelta(days=NIGHTS), first + timedelta(days=max(HORIZONS))
         stored = read_stored(database, history.project, oldest, newest, HORIZONS)
@@ -105,7 +108,12 @@ class Calibration:
         return self._factors(today)
 
     def _number(self, key: Key) -> int:
-        return self._keys.setdefault(key, len(self._keys))
+        if key not in self._keys:
+            self._keys[key] = len(self._keys)
+            series = self._history.scope(key[1], key[0])
+            used = np.flatnonzero([] if series is None else np.nan_to_num(series) > 0)
+            self._begun.append(int(used[0]) if len(used) else -_YOUNG)
+        return self._keys[key]
 
     def _read(self, stored: pd.DataFrame) -> _Record:
         keys = zip(stored["metric"], stored["scope"], strict=True)
@@ -137,24 +145,55 @@ class Calibration:
 
     def _factors(self, today: int) -> dict[Key, float]:
         weight = 0.5 ** ((today - self._came_day) / _HALF_LIFE)
-        names = list(self._keys)
+        names, begun = list(self._keys), np.array(self._begun, dtype=np.int64)
         metrics = np.array([metric for metric, _ in names], dtype=object)
         factors: dict[Key, float] = {}
         for metric in (COST, TOKENS):
             rows = np.flatnonzero(metrics[self._came_key] == metric) if names else np.empty(0, int)
             if not len(rows):
                 continue
-            distance, key = self._distance[rows], self._came_key[rows]
-            _, pool = _weighted_quantiles(np.zeros_like(key), distance, weight[rows])
-            nights = len(np.unique(self._came_day[rows]))
-            drawn = np.log(pool[0]) * nights / (nights + _POOL_NIGHTS)
+            distance, key, day = self._distance[rows], self._came_key[rows], self._came_day[rows]
+            young = _young(day - begun[key])
+            all_of = _drawn(distance, weight[rows], day, 0.0)
+            young_of = _drawn(distance[young], weight[rows][young], day[young], all_of)
+            for scope, first in self._first_used(metric, today):
+                drawn = young_of if _young(today - first) else all_of
+                factors[metric, scope] = float(np.exp(drawn))
             present, own = _weighted_quantiles(key, distance, weight[rows])
-            pairs = np.unique(np.stack([key, self._came_day[rows]]), axis=1)[0]
+            pairs = np.unique(np.stack([key, day]), axis=1)[0]
             seen = np.searchsorted(pairs, present, "right") - np.searchsorted(pairs, present)
-            log = (seen * np.log(own) + _SCOPE_NIGHTS * drawn) / (seen + _SCOPE_NIGHTS)
+            to = np.where(_young(today - begun[present]), young_of, all_of)
+            log = (seen * np.log(own) + _SCOPE_NIGHTS * to) / (seen + _SCOPE_NIGHTS)
             found = np.clip(np.exp(log), _LEAST, _MOST).tolist()
             factors |= {names[at]: factor for at, factor in zip(present, found, strict=True)}
         return factors
+
+    def _first_used(self, metric: str, today: int) -> list[tuple[str, int]]:
+        """Every value that was used by a day: its scope, and the row of its first use."""
+        found = []
+        for dimension, block in self._history.blocks.items():
+            used = np.nan_to_num(block.amounts[metric][: today + 1]) > 0
+            rows = used.argmax(axis=0)
+            found += [
+                (f"{dimension}={block.values[at]}", int(rows[at]))
+                for at in np.flatnonzero(used.any(axis=0)).tolist()
+            ]
+        return found
+
+
+def _young(age: Any) -> Any:
+    """A scope that is first used later on, as a backfill may see, is not young before that."""
+    return (age >= 0) & (age < _YOUNG)
+
+
+def _drawn(distance: Floats, weight: Floats, day: Integers, towards: float) -> float:
+    """The log factor of a record, drawn towards another by how few its nights are."""
+    if not len(distance):
+        return towards
+    _, pool = _weighted_quantiles(np.zeros(len(distance), dtype=np.int64), distance, weight)
+    nights = len(np.unique(day))
+    log = (nights * np.log(pool[0]) + _POOL_NIGHTS * towards) / (nights + _POOL_NIGHTS)
+    return float(np.clip(log, np.log(_LEAST), np.log(_MOST)))
 
 
 def _distance(said: _Record, actual: Floats) -> Floats:

@@ -18,7 +18,7 @@ from llmops_jobs.forecast import sparse
 from llmops_jobs.forecast.draws import Draws, Singles, draws
 from llmops_jobs.forecast.fit import Fit
 from llmops_jobs.forecast.members import WEEK, ahead, responses, run
-from llmops_jobs.forecast.paths import Pool, propagate, shocks
+from llmops_jobs.forecast.paths import Pool, drift, drifts, propagate, shocks
 from llmops_jobs.forecast.prepare import Prepared, prepare
 from llmops_jobs.forecast.profile import profile
 from llmops_jobs.forecast.robust import masked_median
@@ -150,6 +150,7 @@ def _log_paths(
     scale = fitted.scale[np.minimum(np.arange(horizon), len(fitted.scale) - 1)]
     # Where the members differ, a path follows one side of them.
     spread = np.sqrt((weights * (members - point[:, None]) ** 2).sum(axis=1))
+    wander = drift(state.prepared.observed, horizon, fitting.WITH_ETS)
     ceiling = np.nan_to_num(np.nanmax(state.log, axis=0, initial=-50.0), nan=0.0) + _CAP
     ceiling = ceiling + _CAP_GROWTH * np.arange(1, horizon + 1)[:, None]
     jump, stays = _jump(state), drawn.some(_NEW_LEVEL, _STAYS)
@@ -161,6 +162,7 @@ def _log_paths(
         shock *= _by_day(loud, block)
         log = propagate(shock, psi[:, :, block], first_day)
         log *= _by_day(_understated(state.prepared.observed) * scale * widen, block)
+        log += _by_day(wander * widen, block) * drifts(names[first : first + _BLOCK], drawn)
         log += _by_day(spread * widen, block) * side
         log += _by_day(point, block)
         for at in np.flatnonzero(jump[block]):

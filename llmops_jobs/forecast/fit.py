@@ -24,7 +24,9 @@ WITH_TREND = 56  # known days from which ETS gets a damped trend
 WITH_NAIVE = 12  # from which the last week is a member of its own: it can be judged by five days
 WITH_ETS = 21  # known days from which ETS and Theta join
 WITH_FITTED_SES = 28
-_SES_ALPHA = 0.25  # where there is too little to choose it
+_SES_ALPHA = 0.25  # where there is too little to choose it,
+# and more in the first fortnight: a level that few days tell is changed more by the next one.
+_EARLY_DAYS, _EARLY_MOST = 4.0, 0.5
 LONGEST = 62  # days ahead that the back-test reaches; beyond, its last scale holds
 _ORIGINS = 120  # days of the past from which the back-test forecasts
 _TEST_HORIZON = 14
@@ -101,7 +103,7 @@ def started(log: Floats, chosen: Parameters | None = None) -> Parameters:
     level = np.broadcast_to(np.nan_to_num(first), (members, series)).copy()
     zeros = np.zeros((members, series))
     alpha, beta, gamma, phi, trend = (zeros.copy() for _ in range(5))
-    alpha[1:3] = _SES_ALPHA
+    alpha[1:3] = _early_alpha((~np.isnan(log)).sum(axis=0))
     trend[0] = slope
     level[0] -= slope * WEEK
     # Theta: SES with half of the trend line's slope as drift.
@@ -183,7 +185,12 @@ def _choose_ses(log: Floats, observed: NDArray[np.int64], parameters: Parameters
         states = run(log, trial, keep=len(log), seasons=False)
         cost, _ = _fortnight(log, states, trial, parameters.season[member])
         best = _SES_GRID[cost.argmin(axis=0)]
-        parameters.alpha[member] = np.where(observed >= WITH_FITTED_SES, best, _SES_ALPHA)
+        early = _early_alpha((~np.isnan(log)).sum(axis=0))
+        parameters.alpha[member] = np.where(observed >= WITH_FITTED_SES, best, early)
+
+
+def _early_alpha(known: NDArray[np.int64]) -> Floats:
+    return np.clip(_EARLY_DAYS / np.maximum(known, 1), _SES_ALPHA, _EARLY_MOST)
 
 
 def _trial(

@@ -23,7 +23,10 @@ _SMOOTH = 0.10  # of sigma, as noise on top: the drawn shocks are not the only p
 _VOLATILITY = 0.5  # log-standard deviation of a path's own volatility
 # What a daily shock is before there is evidence: weighs three days, and less after two weeks.
 _PRIOR_SIGMA, _PRIOR_DAYS, _PRIOR_FADES = 0.30, 3.0, 14.0
-_ORDER, _SWING = 0, 10  # streams of the draws
+# How far a level may drift in four weeks, as log-standard deviation, beyond what four weeks of
+# history show; a longer history shows more of it. Half of the variance is common to all series.
+_DRIFT, _DRIFT_DAYS, _DRIFT_COMMON = 0.15, 28, 0.5
+_ORDER, _DRIFTS, _SWING = 0, 4, 10  # streams of the draws
 
 
 @dataclass(frozen=True)
@@ -93,3 +96,20 @@ def propagate(shock: Singles, psi: Floats, first: int) -> Singles:
     carried = psi[(first + day) % len(psi), np.maximum(lag, 0)].astype(np.float32)
     carried[lag < 0] = 0.0
     return np.ascontiguousarray(np.moveaxis(carried, -1, 0)) @ shock
+
+
+def drift(observed: NDArray[np.int64], horizon: int, from_days: int) -> Floats:
+    """`(horizon, series)`: log-standard deviation of a level's drift, a random walk's, that no
+    back-test of so many days can find. It sets in between `from_days` and four weeks of history:
+    a younger level is in doubt already."""
+    weeks = np.sqrt(np.arange(1, horizon + 1) / _DRIFT_DAYS)[:, None]
+    begun = np.clip((observed - from_days) / (_DRIFT_DAYS - from_days), 0.0, 1.0)
+    unseen = np.sqrt(begun * _DRIFT_DAYS / np.maximum(observed, 1))
+    return np.asarray(_DRIFT * weeks * unseen)
+
+
+def drifts(names: Sequence[str], draws: Draws) -> Singles:
+    """`(series, 1, paths)` standard normal numbers, partly those of all series."""
+    own = np.stack([draws.own("normal", f"level of {name}", 1) for name in names])
+    common = np.float32(np.sqrt(_DRIFT_COMMON)) * draws.per_path(_DRIFTS)
+    return np.asarray(common + np.float32(np.sqrt(1 - _DRIFT_COMMON)) * own)

@@ -17,8 +17,11 @@ Bools = NDArray[np.bool_]
 
 _SILENT = 3  # zero days from which a series may have ended
 _NEVER_SURE = 0.06  # of the paths, so that a 95 % interval has a width
-_HALF_LIFE = 4 * WEEK  # days after which an amount is half as likely to be drawn
+# Days after which an amount is half as likely to be drawn: half of those known, four weeks at most.
+_HALF_LIFE = 4 * WEEK
 _OTHER_DAY = 0.35  # weight of other weekdays
+# Of a path's amounts, as log-standard deviations: at least; where one day is known; at most.
+_SIZE, _ONE_DAY, _WILDEST = 0.15, 0.3, 3.0
 _ORDER, _ENDED = 1, 8  # streams of the draws
 
 
@@ -27,7 +30,8 @@ def resampled(amounts: Floats, known: Bools, name: str, draws: Draws, horizon: i
     weight; each path and day a little larger or smaller than what was."""
     days = len(amounts)
     position = np.arange(days)
-    weight = 0.5 ** ((days - 1 - position) / _HALF_LIFE) * known
+    half_life = min(_HALF_LIFE, max(0.5 * int(known.sum()), 1.0))
+    weight = 0.5 ** ((days - 1 - position) / half_life) * known
     order = draws.order(horizon, _ORDER)
     paths = order.shape[1]
     even = (np.arange(paths) + 0.5) / paths
@@ -40,8 +44,18 @@ def resampled(amounts: Floats, known: Bools, name: str, draws: Draws, horizon: i
         sorted_draw = values[np.minimum(chosen, days - 1)]
         result[first::WEEK] = sorted_draw[order[first::WEEK]]
     size = 0.1 * draws.own("normal", name, horizon)
-    size += 0.15 * draws.own("normal", f"size of {name}", 1)
+    size += _unsure_size(values[known]) * draws.own("normal", f"size of {name}", 1)
     return np.asarray(result * np.exp(size))
+
+
+def _unsure_size(amounts: Singles) -> np.float32:
+    """Log-standard deviation of the mean amount, known from so few: half of the variance of a
+    mean, for the amounts redrawn differ as well."""
+    used = np.log(amounts[amounts > 0])
+    if not len(used):
+        return np.float32(_SIZE)
+    spread = min(float(np.var(used)), _WILDEST**2) if len(used) > 1 else _ONE_DAY**2
+    return np.float32(np.sqrt(_SIZE**2 + 0.5 * (spread + 0.05) / len(used)))
 
 
 def intermittent(amounts: Floats, known: Bools, name: str, draws: Draws, horizon: int) -> Singles:

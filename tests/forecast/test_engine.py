@@ -210,3 +210,39 @@ def test_a_model_that_was_switched_off_three_weeks_ago_is_not_expected_back() ->
     result = engine.forecast(amounts, ["a"], HORIZON, seed=1).values
     assert np.median(result.sum(axis=1)) == 0.0
     assert 0 < result.mean() < 15
+
+
+def test_a_level_known_for_a_month_may_drift_further_than_one_known_for_a_year() -> None:
+    def of_last_week(days: int) -> float:
+        q = spread_of(weekly(days, 20, noise=0.03))
+        return float(np.log(q[5, :, -7:] / q[1, :, -7:]).mean())
+
+    assert 1.5 * of_last_week(365) < of_last_week(28) < 0.8
+
+
+def test_the_drift_of_levels_widens_sums_more_than_days() -> None:
+    amounts = weekly(28, 20, noise=0.1)
+    names = [f"series {number}" for number in range(20)]
+    made = engine.forecast(amounts, names, 28, seed=1).values
+    day, month = made[:, 13], made.sum(axis=1)
+    wide = [
+        np.log(np.quantile(x, 0.9, axis=-1) / np.quantile(x, 0.1, axis=-1)).mean()
+        for x in (day, month)
+    ]
+    assert wide[1] > 0.6 * wide[0]  # independent days: 0.2
+
+
+@pytest.mark.parametrize("days", [3, 8, 12])
+def test_the_intervals_of_a_young_series_hold_what_they_promise(days: int) -> None:
+    """Tenants whose level wanders a little: a week of them tells little."""
+    random = np.random.default_rng(5)
+    level = np.cumsum(0.05 * random.standard_normal((days + 7, 120)), axis=0)
+    amounts = 100 * np.exp(level + 0.25 * random.standard_normal((days + 7, 120)))
+    q = spread_of(amounts[:days])[:, :, :7]
+    came = amounts[days:].T
+    assert 0.72 < ((came >= q[1]) & (came <= q[5])).mean() < 0.95
+
+
+def test_a_client_that_has_just_begun_to_work_is_expected_to_go_on() -> None:
+    amounts = np.array([1, 0, 0, 1, 0, 0, 0, 900, 1000, 1100], dtype=float)[:, None]
+    assert engine.forecast(amounts, ["a"], HORIZON, seed=1).values.mean() > 500

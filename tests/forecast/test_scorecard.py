@@ -178,3 +178,38 @@ def test_a_night_whose_day_was_not_copied_has_no_anomalies(database: Database) -
     for as_of, daily, _ in runs.spend_forecasts(database, PROJECT, days, SETTINGS):
         database.replace_day("spend_forecast", PROJECT, as_of, daily)
     assert dict(runs.night_anomalies(database, PROJECT, days, SETTINGS))[missing].empty
+
+
+def test_a_new_scope_has_the_interval_that_young_scopes_turned_out_to_need(
+    database: Database,
+) -> None:
+    """One tenant is old and well foretold; two that came lately were not; a third comes today."""
+    random = np.random.default_rng(3)
+    rows, came = [], {"old": 0, "young-1": DAYS - 15, "young-2": DAYS - 13, "newest": DAYS - 1}
+    for tenant, first in came.items():
+        spread = 0.1 if tenant == "old" else 0.4
+        for day in nights(first, DAYS - first):
+            tokens = 1e6 * float(np.exp(spread * random.standard_normal()))
+            rows.append(row(day, tokens, tenant=tenant))
+    store(database, pd.DataFrame(rows))
+    for as_of in nights(0, DAYS):
+        forecasts = [
+            {
+                "scope": f"tenant={tenant}",
+                "metric": "cost_usd",
+                "target_day": as_of + timedelta(days=ahead),
+                "horizon": ahead,
+                "mean": 5.0,
+                "widened": 1.0,
+                "method": "by hand",
+            }
+            | dict(zip(QUANTILES, 5.0 * np.exp(0.1 * _Z), strict=True))
+            for tenant in ("old", "young-1", "young-2")
+            if nights(came[tenant], 1)[0] <= as_of
+            for ahead in HORIZONS
+        ]
+        database.replace_day("spend_forecast", PROJECT, as_of, pd.DataFrame(forecasts))
+    history = read_history(database, PROJECT, TODAY, 120)
+    factors = Calibration(database, history, TODAY).factors(TODAY)
+    assert factors["cost_usd", "tenant=newest"] > 1.5
+    assert factors["cost_usd", "tenant=old"] < 1.3
