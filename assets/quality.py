@@ -6,12 +6,24 @@ from datetime import date
 import dagster as dg
 
 from assets._daily import WARN, add_day_metadata, check_days, daily_asset, each_day
+from llmops_jobs.config import load
 from llmops_jobs.deployment import Deployment
+from llmops_jobs.errors import ConfigError
 from llmops_jobs.resources import DeploymentResource
+
+
+def _pool() -> str | None:
+    """With a judge, whose budget all runs share, they score one after the other; without, side by
+    side. As the configuration is when the code location is loaded."""
+    try:
+        return "judge" if load().evals.judge.rubrics else None
+    except ConfigError:  # told by whatever uses it; the location has to load
+        return None
 
 
 @daily_asset(
     group="quality",
+    pool=_pool(),
     deps=["observations", "observation_text"],
     kinds={"python", "sqlite"},
     table="score",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -18,6 +21,7 @@ from llmops_jobs.cli import llmops
 from llmops_jobs.definitions import defs
 from llmops_jobs.errors import UserError
 from llmops_jobs.evals.settings import EvalSettings, JudgeSettings, QualityModelSettings
+from tests.conftest import ROOT
 
 
 def test_pieces_cover_a_range_once_and_in_order() -> None:
@@ -127,6 +131,34 @@ def test_scores_are_made_in_order_where_they_rest_on_earlier_ones() -> None:
     assert [spread.is_cut(stage, apart) for stage in ("copy", "measure", "conclude")] == [
         *(True, True, False)
     ]
+
+
+@pytest.mark.parametrize(
+    ("config", "pool"),
+    [
+        ("{evals: {judge: {rubrics: [faithfulness]}}}", "judge"),
+        ("{evals: {}}", None),
+        ("{evil: 1}", None),
+    ],
+)
+def test_runs_share_the_judges_budget_by_a_pool_where_there_is_a_judge(
+    config: str, pool: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "llmops.yaml").write_text(config, encoding="utf-8")
+    code = (
+        "from llmops_jobs.definitions import defs;"
+        "print({d.op.name: d.op.pool for d in defs.assets if d.op.pool})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env={"LLMOPS_CONFIG": str(tmp_path / "llmops.yaml"), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = ast.literal_eval(done.stdout)
+    assert found.get("score") == pool
+    assert found["observations"] == found["observation_text"] == "langfuse"
 
 
 @pytest.mark.slow
