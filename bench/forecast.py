@@ -44,8 +44,8 @@ def run() -> None:
         print("skipped: the real data is not beside this checkout (set LLMOPS_SHARED)")
         return
     tasks = forecast_tasks.build(data)
-    table = _ours(tasks)
-    anchor = _anchor(tasks)
+    table = ours(tasks)
+    anchor = anchor_of(tasks, KEPT)
     table = table.merge(anchor, on="key", suffixes=("", "_anchor"), how="inner")
     print(f"{len(table)} of {len(tasks)} tasks are scored against AutoETS(7)")
     for name, rows in groups(table).items():
@@ -94,7 +94,7 @@ def _quantiles(paths: Floats) -> Floats:
     return np.asarray(np.moveaxis(np.quantile(paths, LEVELS, axis=2), 0, -1))
 
 
-def _ours(tasks: list[Task]) -> pd.DataFrame:
+def ours(tasks: list[Task]) -> pd.DataFrame:
     rows = []
     unsound = 0
     for first in range(0, len(tasks), _CHUNK):
@@ -111,6 +111,7 @@ def _ours(tasks: list[Task]) -> pd.DataFrame:
             rows.append(
                 {
                     "key": key(task),
+                    "name": task.name,
                     "group": task.group,
                     "days": len(task.train),
                     "sum_80": float(low <= came <= high),
@@ -122,7 +123,8 @@ def _ours(tasks: list[Task]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _anchor(tasks: list[Task]) -> pd.DataFrame:
+def anchor_of(tasks: list[Task], kept: Path) -> pd.DataFrame:
+    """The rival's scores, from the file or, where its interpreter is named, made anew."""
     python = os.environ.get("LLMOPS_ANCHOR_PYTHON")
     if python:
         with tempfile.TemporaryDirectory() as folder:
@@ -141,8 +143,8 @@ def _anchor(tasks: list[Task]) -> pd.DataFrame:
             | score(task, np.asarray(made.loc[key(task), "quantiles"]).reshape(-1, len(LEVELS)))
             for task in tasks
         ]
-        pd.DataFrame(rows).to_csv(KEPT, index=False, float_format="%.6g")
-    return pd.read_csv(KEPT)
+        pd.DataFrame(rows).to_csv(kept, index=False, float_format="%.6g")
+    return pd.read_csv(kept)
 
 
 def _calibration(table: pd.DataFrame) -> None:
