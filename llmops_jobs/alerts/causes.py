@@ -35,8 +35,8 @@ ALONE = ("budget", "data")
 RANK = {"info": 0, "warning": 1, "critical": 2}
 # What is told of first when several kinds of trouble are one: the nearest to a cause.
 _ORDER = (
-    "data", "versions", "prices", "errors", "tokens", "quality", "speed", "drift", "feedback",
-    "spend", "traffic", "budget",
+    "data", "versions", "prices", "errors", "tokens", "judge", "quality", "speed", "drift",
+    "feedback", "spend", "traffic", "budget",
 )  # fmt: skip
 
 
@@ -179,12 +179,14 @@ def _order(finding: Finding) -> int:
 
 
 def _same(one: Cause, other: Cause, overlap: Overlap, since: Mapping[str, date]) -> bool:
-    if {one.root.topic, other.root.topic} & set(ALONE):
-        return False
     begun = since[one.root.fingerprint] - since[other.root.fingerprint]
     return abs(begun.days) <= _TOGETHER_DAYS and alike(one.root, other.root, overlap)
 
 
 def alike(one: Finding, other: Finding, overlap: Overlap) -> bool:
-    """Whether two findings of any topic are about related slices."""
+    """Whether two findings of any topic can be one trouble: they are about related slices. A judge
+    that changed its mind explains what it says of the answers, and nothing else."""
+    topics = {one.topic, other.topic}
+    if topics & set(ALONE) or ("judge" in topics and one.aspect != other.aspect):
+        return False
     return max(related(one, other, overlap), related(other, one, overlap)) >= EXPLAINS

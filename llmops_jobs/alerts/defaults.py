@@ -60,7 +60,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         name="price-by-model",
-        metric="cost_per_million_tokens",
+        metric="price_index",
         by=("model",),
         rises_by=0.15,
         minimum_n=60,

@@ -9,10 +9,10 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from llmops_jobs.alerts import news, record, rules, silences, slo
-from llmops_jobs.alerts.causes import ALONE, Overlap, alike, causes
+from llmops_jobs.alerts.causes import Overlap, alike, causes
 from llmops_jobs.alerts.defaults import RULES
 from llmops_jobs.alerts.evidence import Evidence, web_address
-from llmops_jobs.alerts.findings import Finding, Night
+from llmops_jobs.alerts.findings import Night
 from llmops_jobs.alerts.incidents import Policy, advance
 from llmops_jobs.alerts.marts import Marts
 from llmops_jobs.alerts.settings import AlertSettings
@@ -96,7 +96,7 @@ def evaluate_days(
             no_data_days=settings.no_data_days,
             escalate_days=settings.escalation.after_days if settings.escalation else None,
             told=(now.date() - night.day).days <= settings.page_within_days,
-            same=functools.partial(same_trouble, overlap),
+            same=functools.partial(alike, overlap=overlap),
             hidden=lambda finding: silences.hides(quiet, finding),
         )
         with record.exclusive(database, project, now, night.day) as connection:
@@ -123,11 +123,6 @@ def evaluate_days(
             len(changed),
             queued,
         )
-
-
-def same_trouble(overlap: Overlap, one: Finding, other: Finding) -> bool:
-    """Whether a new finding belongs to what an incident is about, of whatever topic."""
-    return not {one.topic, other.topic} & set(ALONE) and alike(one, other, overlap)
 
 
 def evaluate_day(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from llmops_jobs.alerts.prices import price_index
 from llmops_jobs.alerts.series import (
     Series,
     copied,
@@ -20,7 +21,7 @@ from llmops_jobs.alerts.series import (
     votes,
 )
 
-Unit = Literal["share", "usd", "s", "count"]
+Unit = Literal["share", "usd", "s", "count", "ratio"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,13 @@ METRICS: dict[str, Metric] = {
         "usd",
         "cost of a million tokens",
         ratio("usage_daily", ["cost_usd"], ["input_tokens", "output_tokens"]),
+        "cost_usd",
+    ),
+    "price_index": Metric(
+        "prices",
+        "ratio",
+        "price of the same tokens, against the two weeks before",
+        price_index,
         "cost_usd",
     ),
     "input_tokens_per_request": Metric(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any
 
-from llmops_jobs.alerts import novelty
+from llmops_jobs.alerts import drifts, novelty
 from llmops_jobs.alerts.findings import Finding, Night
 from llmops_jobs.alerts.marts import Marts
 
@@ -19,10 +19,6 @@ _UNPRICED_SHARE = 0.001
 _LIKELY_OVER = 0.8  # a forecast near one half goes to and fro
 _SPIKE = 1.0  # an anomaly this far from its expectation, relative to it
 _SPIKE_P = 1e-3
-_TOPIC_POINTS = 0.1
-_UNSTABLE = 0.25  # population stability index; 0.25 is the customary "large"
-_TOLD_APART = 0.75  # AUC of today's inputs against last week's
-_JUDGE_P = 0.01
 _IN_TURN = "one after the other"  # in a comparison's caveat
 
 
@@ -151,12 +147,15 @@ def _worse_versions(marts: Marts, day: date) -> Iterator[Finding]:
     told = (
         c.slice == "total",
         c.subject.like("prompt:%"),
-        c.verdict.in_(("worse", "better", "same")),
     )
+    ran = _environments(marts, day)
     for row in marts.rows("version_comparison", day, where=told):
         if not _newer(row["candidate"], row["baseline"]) or _IN_TURN in row["caveat"]:
             continue
         name = str(row["subject"]).partition(":")[2]
+        # Staging against production compares two places, not two versions.
+        if not ran.get((name, row["candidate"]), set()) & ran.get((name, row["baseline"]), set()):
+            continue
         yield Finding(
             rule="version-worse",
             topic="versions",
@@ -167,6 +166,7 @@ def _worse_versions(marts: Marts, day: date) -> Iterator[Finding]:
                 "compared": row["metric"],
             },
             firing=row["verdict"] == "worse",
+            holding=row["verdict"] not in ("better", "same"),
             severity="warning",
             summary=f"{row['subject']}: {row['candidate']} is worse than {row['baseline']} in "
             f"{row['metric']}: {float(row['difference']):+.3g} "
@@ -178,35 +178,21 @@ def _worse_versions(marts: Marts, day: date) -> Iterator[Finding]:
         )
 
 
+def _environments(marts: Marts, day: date) -> dict[tuple[str, str], set[str]]:
+    """Where the versions of a prompt, by name and version, were called on the day."""
+    from llmops_jobs.store.tables import TABLES
+
+    by = ["prompt_name", "prompt_version", "environment"]
+    calls = marts.sums("usage_daily", {"n": TABLES["usage_daily"].c.requests}, by)
+    found: dict[tuple[str, str], set[str]] = {}
+    for row in marts.by_day(calls, day):
+        found.setdefault((row["prompt_name"], row["prompt_version"]), set()).add(row["environment"])
+    return found
+
+
 def _newer(candidate: str, baseline: str) -> bool:
     """That an older version is worse than its successor is no trouble."""
     return not (candidate.isdigit() and baseline.isdigit()) or int(candidate) > int(baseline)
-
-
-def _drift(marts: Marts, day: date) -> Iterator[Finding]:
-    for row in marts.rows("drift", day):
-        statistic, p = float(row["statistic"] or 0), float(row["p_value"] or 0)
-        moved = abs(float(row["after"] or 0) - float(row["before"] or 0))
-        firing = {
-            "topic": moved >= _TOPIC_POINTS and p <= _SPIKE_P,
-            "score": statistic >= _UNSTABLE and p <= _SPIKE_P,
-            "input": statistic >= _TOLD_APART and p <= _SPIKE_P,
-            "judge_canary": p <= _JUDGE_P,
-        }.get(row["kind"], False)
-        if not firing:
-            continue
-        yield Finding(
-            rule="drift",
-            topic="quality" if row["kind"] == "score" else "drift",
-            labels={"kind": row["kind"], "subject": row["subject"]},
-            firing=True,
-            severity="info" if row["kind"] == "score" else "warning",
-            # The topic's words are users' words: they stay in the report's place.
-            summary=f"Drift of {row['kind'].replace('_', ' ')} {row['subject']}: from "
-            f"{float(row['before'] or 0):.3g} last week to {float(row['after'] or 0):.3g}",
-            value=float(row["after"] or 0),
-            threshold=float(row["before"] or 0),
-        )
 
 
 _RULES: Mapping[str, tuple[Any, str]] = {
@@ -218,5 +204,5 @@ _RULES: Mapping[str, tuple[Any, str]] = {
     "model-swap": (novelty.swaps, "version_seen"),
     "change-point": (novelty.change_points, ""),
     "version-worse": (_worse_versions, ""),
-    "drift": (_drift, "drift"),
+    "drift": (drifts.moved, "drift"),
 }

@@ -6,7 +6,7 @@ known.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 
 from llmops_jobs.alerts.findings import Finding
@@ -19,35 +19,40 @@ _HOME = 0.9  # a kind of error is a feature's when so many of it are there
 _SWAP_SHARE = 0.02
 _NEW_LEVEL = 0.3  # of a change point, relative to the level before
 _NEW_LEVEL_POINTS = 0.08
-# Metrics of change points -> the direction that is worse; others are no trouble by themselves.
+# Metrics of change points -> kind of trouble and the direction that is worse; others are no trouble
+# by themselves. Shares move by points, all else relative to the level before.
 _WORSE = {
-    "cost_per_request": 1,
-    "input_tokens_per_request": 1,
-    "output_tokens_per_request": 1,
-    "error_rate": 1,
-    "positive_rate": -1,
-    "pass_rate": -1,
+    "cost_per_request": ("spend", 1),
+    "input_tokens_per_request": ("tokens", 1),
+    "output_tokens_per_request": ("tokens", 1),
+    "latency_p50": ("speed", 1),
+    "latency_p95": ("speed", 1),
+    "time_to_first_token_p50": ("speed", 1),
+    "time_to_first_token_p95": ("speed", 1),
+    "error_rate": ("errors", 1),
+    "positive_rate": ("feedback", -1),
+    "pass_rate": ("quality", -1),
 }
-_TOPICS = {
-    "cost_per_request": "spend",
-    "input_tokens_per_request": "tokens",
-    "output_tokens_per_request": "tokens",
-    "error_rate": "errors",
-    "positive_rate": "feedback",
-    "pass_rate": "quality",
-}
+_SHARES = ("error_rate", "positive_rate", "pass_rate")
+# Where kinds of error are counted, and of what a slice's mass is then: tools are no model calls.
+_COUNTED_IN = {"error_daily": "error_rate", "tool_daily": "requests"}
 
 
 def error_families(marts: Marts, day: date) -> Iterator[Finding]:
+    for table in _COUNTED_IN:
+        yield from _families(marts, day, table)
+
+
+def _families(marts: Marts, day: date, table: str) -> Iterator[Finding]:
     from llmops_jobs.store.tables import TABLES
 
-    c = TABLES["error_daily"].c
-    seen = marts.sums("error_daily", {"n": c.errors}, ["family_id"], [c.family_id != ""])
-    counts = [
+    c = TABLES[table].c
+    seen = marts.sums(table, {"n": c.errors}, ["family_id"], [c.family_id != ""])
+    counts: list[Mapping[str, int]] = [
         {row["family_id"]: int(row["n"]) for row in marts.by_day(seen, day - timedelta(days=age))}
         for age in range(_NEWS_DAYS)
     ]
-    started = marts.started("error_daily")
+    started = marts.started(table)
     for age in range(_NEWS_DAYS):
         first = day - timedelta(days=age)
         if started is None or (first - started).days < _HISTORY_DAYS:
@@ -70,17 +75,18 @@ def error_families(marts: Marts, day: date) -> Iterator[Finding]:
                 onset=first,
                 value=float(n),
                 n=n,
-                detail={"metric": "error_rate", "trace_id": row["example_trace_id"]}
-                | {"family_id": row["family_id"], "scope": _home(marts, row["family_id"], day)},
+                detail={"metric": _COUNTED_IN[table], "trace_id": row["example_trace_id"]}
+                | {"family_id": row["family_id"]}
+                | {"scope": _home(marts, table, row["family_id"], day)},
             )
 
 
-def _home(marts: Marts, family: str, day: date) -> str:
+def _home(marts: Marts, table: str, family: str, day: date) -> str:
     """The feature in which a kind of error is seen, as a scope; total when in several."""
     from llmops_jobs.store.tables import TABLES
 
-    c = TABLES["error_daily"].c
-    seen = marts.sums("error_daily", {"n": c.errors}, ["family_id", "feature"], [c.family_id != ""])
+    c = TABLES[table].c
+    seen = marts.sums(table, {"n": c.errors}, ["family_id", "feature"], [c.family_id != ""])
     counts = {
         row["feature"]: row["n"] for row in marts.by_day(seen, day) if row["family_id"] == family
     }
@@ -138,16 +144,17 @@ def change_points(marts: Marts, day: date) -> Iterator[Finding]:
         for row in marts.rows("change_point", day - timedelta(days=age), "detected_on"):
             metric = str(row["metric"]).partition(":")[0]
             effect = float(row["effect"] or 0)
-            relative = metric.endswith("request")
+            relative = metric not in _SHARES
+            topic, worse = _WORSE.get(metric, ("", 0))
             large = abs(effect) >= (_NEW_LEVEL if relative else _NEW_LEVEL_POINTS)
             name = str(row["scope"]).partition("=")[0]
             # Of single tenants and models there are many, and small: the report lists those.
-            if _WORSE.get(metric, 0) * effect <= 0 or not large or name in ("tenant", "model"):
+            if worse * effect <= 0 or not large or name in ("tenant", "model"):
                 continue
             size = f"{effect:+.0%}" if relative else f"{effect:+.3f}"
             yield Finding(
                 rule="change-point",
-                topic=_TOPICS[metric],
+                topic=topic,
                 labels={"scope": row["scope"], "metric": row["metric"]},
                 firing=age == 0,
                 holding=True,

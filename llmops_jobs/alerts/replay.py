@@ -9,8 +9,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llmops_jobs.alerts.causes import Overlap, causes
-from llmops_jobs.alerts.evaluate import nights, same_trouble
+from llmops_jobs.alerts.causes import Overlap, alike, causes
+from llmops_jobs.alerts.evaluate import nights
 from llmops_jobs.alerts.findings import slice_of
 from llmops_jobs.alerts.incidents import Incident, Policy, advance
 from llmops_jobs.alerts.marts import Marts
@@ -55,7 +55,7 @@ def _project(marts: Marts, settings: AlertSettings, only: Sequence[str]) -> list
         policy = Policy(
             reminder_days=settings.reminder_days,
             no_data_days=settings.no_data_days,
-            same=functools.partial(same_trouble, overlap),
+            same=functools.partial(alike, overlap=overlap),
         )
         changed, events = advance(known, found, night, policy)
         known |= {item.finding.fingerprint: item for item in changed}
@@ -119,7 +119,9 @@ def compare(
     for row in sent:
         row["event"] = None
         day = date.fromisoformat(row["day"])
-        best = [event for event in real if _answers(row, day, event)]
+        # A budget of weeks is overrun by all that was spent in them.
+        lasting = row["rule"] == "budget" and "period" in row["labels"]
+        best = [event for event in real if not lasting and _answers(row, day, event)]
         if best:
             event = min(best, key=lambda e: abs((day - date.fromisoformat(e["first_day"])).days))
             row["event"] = event["id"]

@@ -46,7 +46,7 @@ def share(table: str, bad: str, total: str, only: Callable[[Any], Any] | None = 
             table,
             {"bad": counted, "n": columns[total]},
             by,
-            _equal(table, where),
+            equal(table, where),
         )
         sums = sums[sums["n"] > 0]
         low, high = wilson(sums["bad"], sums["n"], CONFIDENCE)
@@ -67,7 +67,7 @@ def ratio(table: str, top: Sequence[str], bottom: Sequence[str], n: str = "reque
         wanted: dict[str, Any] = {"top": _plus(columns, top), "n": columns[n]}
         if bottom:
             wanted["bottom"] = _plus(columns, bottom)
-        sums = marts.sums(table, wanted, by, _equal(table, where))
+        sums = marts.sums(table, wanted, by, equal(table, where))
         value = sums["top"]
         if bottom:
             sums = sums[sums["bottom"] > 0]
@@ -128,7 +128,7 @@ def _histogram(
         table.name,
         {"n": table.c.n, "weighted": table.c.n * table.c.gamma},
         [*by, "bucket"],
-        [table.c.level == level, table.c.metric == metric, *_equal(table.name, where)],
+        [table.c.level == level, table.c.metric == metric, *equal(table.name, where)],
     )
     rows = rows[rows["n"] > 0].sort_values("bucket")
     return rows.assign(seconds=middle(rows["bucket"], (rows["weighted"] / rows["n"]).to_numpy()))
@@ -218,7 +218,7 @@ def votes(
         table.name,
         {"good": table.c.positive, "bad": table.c.negative},
         [*by, "score_name"],
-        [table.c.source == "API", *_equal(table.name, where)],
+        [table.c.source == "API", *equal(table.name, where)],
     )
     n = sums["good"] + sums["bad"]
     sums = sums.assign(n=n)[n > 0]
@@ -227,7 +227,8 @@ def votes(
     return sums.drop(columns="good").assign(value=value, low=low, high=high)
 
 
-def _equal(table: str, where: Mapping[str, str]) -> list[sa.ColumnElement[bool]]:
+def equal(table: str, where: Mapping[str, str]) -> list[sa.ColumnElement[bool]]:
+    """The conditions of a rule's `where` on a mart."""
     from llmops_jobs.store.tables import TABLES
 
     columns = TABLES[table].c

@@ -28,6 +28,7 @@ class Demo:
     days: int
     seed: int
     end: str  # last day, ISO
+    quiet: bool = False  # without the marked events
 
     @property
     def last_day(self) -> date:
@@ -55,11 +56,12 @@ def stand_in(demo: Demo, *, port: int | None = None) -> Iterator[dict[str, str]]
     from llmops_jobs.demo.replay import Replay
 
     home = Path(demo.home).resolve()
-    replay = Replay(seed=demo.seed, days=demo.days, end=demo.last_day)
+    replay = Replay(demo.seed, demo.days, demo.last_day, with_events=not demo.quiet)
     replay.write_events(home / "events.json")
     config = replay.write_config(home)
     command = [sys.executable, "-m", "llmops_jobs.demo.server", "--home", str(home)]
     command += ["--days", str(demo.days), "--seed", str(demo.seed), "--end", demo.end]
+    command += ["--quiet"] if demo.quiet else []
     server = subprocess.Popen(
         [*command, "--port", str(_port() if port is None else port)],
         stdout=subprocess.PIPE,

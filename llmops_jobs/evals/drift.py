@@ -1,7 +1,8 @@
 """Drift of one night: what users ask, how scores are distributed, whether the judge changed.
 
-A day is held against the seven days before it. All tests of a night are corrected together, so a
-quiet night stays quiet however many scorers and topics there are.
+A day is held against the seven days before it (its words against 28, see `words`). All tests of a
+night are corrected together, so a quiet night stays quiet however many scorers and topics there
+are.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from llmops_jobs.evals import topics as topic_model
 from llmops_jobs.evals.questions import Questions
 from llmops_jobs.evals.settings import EvalSettings
 from llmops_jobs.evals.shift import (
+    Finding,
     Shift,
     false_discovery,
     histogram_shift,
@@ -24,6 +26,7 @@ from llmops_jobs.evals.shift import (
     text_shift,
 )
 from llmops_jobs.evals.topics import Topics
+from llmops_jobs.evals.words import word_findings
 from llmops_jobs.store import Database
 
 REFERENCE_DAYS = 7
@@ -40,14 +43,6 @@ class DriftHistory:
     fits: dict[tuple[str, date], Topics | None] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Finding:
-    kind: str
-    subject: str
-    shift: Shift
-    detail: str
-
-
 def drift_day(
     database: Database, history: DriftHistory, project: str, day: date, settings: EvalSettings
 ) -> pd.DataFrame:
@@ -60,6 +55,7 @@ def drift_day(
             *score_findings(database, project, day),
             *topic_findings(database, history, project, day, settings),
             *input_findings(history.questions, project, day, settings.seed),
+            *word_findings(history.questions, project, day, settings.words_from_users),
             *canary_findings(database, project, day),
         ]
     adjusted = false_discovery([each.shift.p_value for each in findings])

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_MANY = 100  # events on the smaller side from which the normal distribution's tail will do
+
 
 @dataclass(frozen=True, slots=True)
 class Shift:
@@ -20,9 +22,19 @@ class Shift:
     after: float
 
 
+@dataclass(frozen=True)
+class Finding:
+    """One test of a night: a row of `drift`."""
+
+    kind: str
+    subject: str
+    shift: Shift
+    detail: str
+
+
 def share_shift(before: float, n_before: float, after: float, n_after: float) -> Shift | None:
-    """Two shares with (effective) sizes: the z-test with pooled variance; None when there is
-    nothing to test (no rows, or all equal)."""
+    """Two shares with (effective) sizes: Fisher's exact test, of many events the z-test with pooled
+    variance; None when there is nothing to test (no rows, or all equal)."""
     if n_before < 1 or n_after < 1:
         return None
     pooled = (before * n_before + after * n_after) / (n_before + n_after)
@@ -30,8 +42,9 @@ def share_shift(before: float, n_before: float, after: float, n_after: float) ->
     if variance <= 0:
         return None
     z = (after - before) / math.sqrt(variance)
-    # Few events make the normal tail too light: exact by conditioning on their number.
-    if min(pooled, 1 - pooled) * min(n_before, n_after) < 5:
+    # Few events make the normal tail too light (tenfold at four deviations of six events): exact by
+    # conditioning on their number.
+    if min(pooled, 1 - pooled) * min(n_before, n_after) < _MANY:
         from scipy.stats import fisher_exact
 
         a, b = round(after * n_after), round(before * n_before)

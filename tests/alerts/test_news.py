@@ -40,17 +40,42 @@ def _comparison(caveat: str) -> pd.DataFrame:
     )
 
 
+def _versions(database: Database, day: date, staging: str = "production") -> None:
+    versions = {"5": "production", "6": staging}
+    cell = {"errors": 20, "feature": "chat", "prompt_name": "chat"}
+    cells = [cell | {"prompt_version": v, "environment": where} for v, where in versions.items()]
+    usage(database, day, cells)
+
+
 @pytest.mark.parametrize(
-    ("caveat", "incidents"),
-    [("", 1), ("the versions ran one after the other, not side by side", 0)],
+    ("caveat", "staging", "incidents"),
+    [
+        ("", "production", 1),
+        ("the versions ran one after the other, not side by side", "production", 0),
+        ("", "staging", 0),
+    ],
 )
-def test_a_version_is_accused_only_by_calls_of_the_same_days(
-    database: Database, caveat: str, incidents: int
+def test_a_version_is_accused_only_by_calls_of_the_same_days_and_place(
+    database: Database, caveat: str, staging: str, incidents: int
 ) -> None:
     _calm(database)
-    usage(database, DAY, [*_DAY])
+    _versions(database, DAY, staging)
     database.replace_day("version_comparison", PROJECT, DAY, _comparison(caveat))
     assert len(_evaluate(database)) == incidents
+
+
+def test_a_version_stays_worse_until_something_says_otherwise(database: Database) -> None:
+    _calm(database)
+    told = ("worse", "not_enough_data", "worse", "same")
+    for ahead, verdict in enumerate(told):
+        day = DAY + timedelta(days=ahead)
+        _versions(database, day)
+        database.replace_day(
+            "version_comparison", PROJECT, day, _comparison("").assign(verdict=verdict)
+        )
+        (found,) = _evaluate(database, day)
+        assert found["state"] == ("resolved" if verdict == "same" else "open")
+    assert sorted(database.table("notification")["kind"]) == ["open", "resolve"]
 
 
 def _budget(period: str) -> pd.DataFrame:
@@ -108,3 +133,71 @@ def test_a_small_slice_with_a_few_more_errors_than_usual_is_chance(database: Dat
         )
     usage(database, DAY, [{"tenant": "small", "requests": 120, "errors": 9}, {"tenant": "big"}])
     assert _evaluate(database) == []
+
+
+def test_a_new_kind_of_error_of_a_tool_is_news_too(database: Database) -> None:
+    _calm(database)
+    cell = {"environment": "", "feature": "chat", "tenant": "", "is_evaluation": False}
+    cell |= {"type": "TOOL", "tool": "crm", "error_type": "tool_error"}
+    for ago, family, n in ((8, "old", 20), (1, "new", 3), (0, "new", 40)):
+        rows = [cell | {"family_id": family, "calls": n, "errors": n}]
+        database.replace_day("tool_daily", PROJECT, DAY - timedelta(days=ago), pd.DataFrame(rows))
+    families = [
+        {"family_id": "new", "error_type": "tool_error", "template": "crm <*> timed out"}
+        | {"first_seen": DAY - timedelta(days=1), "last_seen": DAY, "example_trace_id": "t"}
+    ]
+    database.upsert("error_family", pd.DataFrame(families).assign(project_id=PROJECT))
+    usage(database, DAY, [*_DAY])
+    (found,) = _evaluate(database)
+    assert (found["rule"], json.loads(found["labels"])) == ("new-error-family", {"family": "new"})
+    assert "tool_error, crm <*> timed out (40 on" in found["summary"]
+    assert json.loads(found["detail"])["scope"] == "feature=chat"
+
+
+@pytest.mark.parametrize(
+    ("metric", "effect", "incidents"),
+    [
+        ("latency_p50", 0.4, 1),
+        ("latency_p95", -0.5, 0),
+        ("time_to_first_token_p95", 0.1, 0),
+        ("time_to_first_token_p50", 0.9, 1),
+        ("error_rate", 0.1, 1),
+        ("requests", 2.0, 0),
+    ],
+)
+def test_a_new_level_is_told_when_it_is_large_and_for_the_worse(
+    database: Database, metric: str, effect: float, incidents: int
+) -> None:
+    _calm(database)
+    usage(database, DAY, [*_DAY])
+    row = {"scope": "feature=chat", "metric": metric, "detected_on": DAY, "value": 2.0}
+    row |= {"expected": 1.0, "effect": effect, "low": 0.1, "high": 3.0, "cause": "release v2"}
+    database.replace_day("change_point", PROJECT, DAY - timedelta(days=2), pd.DataFrame([row]))
+    found = _evaluate(database)
+    assert len(found) == incidents
+    for each in found:
+        assert each["rule"] == "change-point"
+        assert f"+{effect:.0%}" in each["summary"] or metric == "error_rate"
+
+
+def test_a_dearer_model_is_told_whatever_the_mix_of_its_tokens(database: Database) -> None:
+    """Twice the output a call is no dearer price; a quarter more for every token is."""
+
+    def night(ago: int, output: int, factor: float) -> None:
+        cell = {"model": "m", "input_tokens": 1_000_000, "output_tokens": output}
+        money = {"input_usd": 1.0 * factor, "output_usd": output * 5e-6 * factor}
+        cells = [{**cell, **money, "cost_usd": sum(money.values())}]
+        usage(database, DAY - timedelta(days=ago), cells)
+
+    for ago in range(14, 1, -1):
+        night(ago, 100_000 if ago % 3 else 160_000, 1.0)
+    night(1, 200_000, 1.0)
+    night(0, 90_000, 1.25)
+    assert "price-by-model" not in {
+        row["rule"] for row in _evaluate(database, DAY - timedelta(days=1))
+    }
+    found = [row for row in _evaluate(database) if row["rule"] == "price-by-model"]
+    assert [row["summary"] for row in found] == [
+        "model m: price of the same tokens, against the two weeks before 1.25, usually 1.00 "
+        "(n=1,000)"
+    ]

@@ -226,13 +226,17 @@ def test_the_longer_prompt_takes_more_tokens(rows: Frames) -> None:
     assert 1.25 < typical[3] / typical[2] < 2
 
 
-def test_questions_about_security_fill_chat(rows: Frames) -> None:
+def test_questions_about_a_leak_fill_chat(rows: Frames) -> None:
     words = "password|leak|two-factor|strange mail|log in|contraseña|mot de passe|Passwort"
-    roots = rows(5, 4, 3, 2).query("traceName == 'chat' and parentObservationId.isna()")
-    share = roots["input"].str.contains(words).groupby(roots["ago"]).mean()
-    assert share[[3, 2]].min() > share[[5, 4]].max() + 0.2
-    of_all = roots.groupby("ago").size() / rows(5, 4, 3, 2).groupby("ago")["traceId"].nunique()
-    assert of_all[[3, 2]].min() > of_all[[5, 4]].max() + 0.03
+    roots = rows(8, 7, 6, 5, 4, 3).query("traceName == 'chat' and parentObservationId.isna()")
+    of_day = roots["input"].str.contains(words).groupby(roots["ago"]).mean()
+    assert of_day[[5, 4, 3]].min() > of_day[[8, 7, 6]].max() + 0.3
+    leak = roots["input"].str.contains("leak").groupby(roots["ago"]).mean()
+    assert leak[[5, 4, 3]].min() > 0.2 > 0.1 > leak[[8, 7, 6]].max()
+    of_all = (
+        roots.groupby("ago").size() / rows(8, 7, 6, 5, 4, 3).groupby("ago")["traceId"].nunique()
+    )
+    assert of_all[[5, 4, 3]].min() > of_all[[8, 7, 6]].max() + 0.03
 
 
 def test_chat_s_thumbs_fall_without_a_new_version(
@@ -269,7 +273,7 @@ def test_a_short_replay_has_the_events_of_its_days() -> None:
     assert [event.id for event in short.events()] == [
         "prompt-regression",
         "latency-regression",
-        "token-inflation",
         "topic-shift",
+        "token-inflation",
         "feedback-drop",
     ]

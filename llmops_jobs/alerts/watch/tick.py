@@ -9,8 +9,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from llmops_jobs.alerts import record, silences
-from llmops_jobs.alerts.causes import Overlap, causes
-from llmops_jobs.alerts.evaluate import same_trouble
+from llmops_jobs.alerts.causes import Overlap, alike, causes
 from llmops_jobs.alerts.evidence import web_address
 from llmops_jobs.alerts.findings import Finding
 from llmops_jobs.alerts.settings import AlertSettings
@@ -125,7 +124,7 @@ def decide(
             found,
             findings,
             now.date(),
-            same=functools.partial(same_trouble, overlap),
+            same=functools.partial(alike, overlap=overlap),
             hidden=lambda finding: silences.hides(quiet, finding),
         )
         children = {c.root.fingerprint: [f.summary for f in c.children] for c in found}

@@ -11,7 +11,7 @@ from llmops_jobs.demo.replay import quality
 from llmops_jobs.demo.replay.catalogue import CODE
 from llmops_jobs.demo.replay.events import Active
 from llmops_jobs.demo.replay.measured import Ints, arrivals, measured, pick
-from llmops_jobs.demo.replay.text.handbook import SECURITY
+from llmops_jobs.demo.replay.text.handbook import LEAK, SECURITY
 
 RUNAWAY_TRACES = 12
 DAY_MS = 86_400_000
@@ -131,8 +131,9 @@ def _topics(rng: np.random.Generator, feature: Ints, event: Active) -> Ints:
     weights = np.array([0.2, 0.18, 0.15, 0.1, 0.11, 0.1, 0.09, 0.07])
     topic = pick(rng, weights, len(feature))
     if event("topic-shift"):
-        moved = (feature == app.CHAT) & (rng.random(len(feature)) < 0.39)
-        topic[moved] = SECURITY
+        drawn, chat = rng.random(len(feature)), feature == app.CHAT
+        topic[chat & (drawn < 0.6)] = SECURITY
+        topic[chat & (drawn < 0.5)] = LEAK
     return topic
 
 

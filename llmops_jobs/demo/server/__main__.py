@@ -20,6 +20,7 @@ import click
 @click.option("--days", default=60, show_default=True, help="days of traffic")
 @click.option("--seed", default=7, show_default=True)
 @click.option("--end", default=None, help="last day, YYYY-MM-DD; yesterday when absent")
+@click.option("--quiet", is_flag=True, help="without the marked events")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=0, show_default=True, help="0 = a free one")
 @click.option("--version", default="4.16.0", show_default=True, help="the version it claims")
@@ -34,6 +35,7 @@ def main(
     days: int,
     seed: int,
     end: str | None,
+    quiet: bool,
     host: str,
     port: int,
     version: str,
@@ -54,7 +56,7 @@ def main(
     # An orderly end also when told to terminate, so that the days on disk are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     last = date.fromisoformat(end) if end else datetime.now(UTC).date() - timedelta(days=1)
-    source = replay(seed=seed, days=days, end=last)
+    source = replay(seed=seed, days=days, end=last, with_events=not quiet)
     serve(
         source,
         host=host,

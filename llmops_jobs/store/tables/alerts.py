@@ -48,7 +48,7 @@ notification = sa.Table(
     text("project_id", "Langfuse project"),
     text("fingerprint", "incident"),
     sa.Column("episode", sa.Integer, comment="episode of the incident"),
-    text("kind", "open, reminder, refresh, escalate, acknowledge, resolve, test"),
+    text("kind", "open, reminder, refresh, escalate, acknowledge, resolve, digest"),
     text("payload", "JSON of the message; no secrets, no text of users"),
     text("status", "pending, leased, sent, silenced, dead"),
     count("attempts", "tries so far"),

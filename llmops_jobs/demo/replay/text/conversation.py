@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from llmops_jobs.demo.replay.quality import Defect
 from llmops_jobs.demo.replay.text import phrases
-from llmops_jobs.demo.replay.text.handbook import Fact, handbook, topic_in
+from llmops_jobs.demo.replay.text.handbook import LEAK, Fact, handbook, topic_in
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def converse(language: str, topic: int, defect: int, draws: list[int]) -> Conver
     """Question, sources and answer. draws: eight numbers of at least 30 bits."""
     book = handbook()[language]
     subject = topic_in(language, topic)
-    fact = book[subject][draws[0] % len(book[subject])]
+    fact = book[subject][0 if topic == LEAK else draws[0] % len(book[subject])]
     values = slots(draws[1])
     question = fact.questions[draws[2] % len(fact.questions)].format(**values)
     return Conversation(

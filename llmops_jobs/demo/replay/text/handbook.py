@@ -19,6 +19,8 @@ TOPICS: Final = (
     "data-export",
 )
 SECURITY: Final = TOPICS.index("account-security")
+#: Of the security topic only what its first fact answers.
+LEAK: Final = len(TOPICS)
 
 
 class Fact(NamedTuple):
@@ -45,7 +47,7 @@ def handbook() -> Handbook:
 
 def topic_in(language: str, topic: int) -> str:
     """The topic's name; where the language lacks it, another one, never the security topic."""
-    name = TOPICS[topic]
+    name = TOPICS[SECURITY if topic == LEAK else topic]
     known = handbook()[language]
     if name in known:
         return name
