@@ -74,6 +74,8 @@ class DuckDB:
                     connection.register(table, extra[table])
                 else:
                     _open_day(connection, lake, table, project, days)
+            # DuckDB's own asks a time zone's calendar, for the same count at ten times the cost.
+            sql = sql.replace("DATE_DIFF('MICROSECOND', ", "microseconds(")
             return _as_declared(connection.sql(sql).to_arrow_table(), declared)
 
 
@@ -88,7 +90,9 @@ def _connection() -> Any:
 def _database() -> Any:
     import duckdb
 
-    return duckdb.connect()
+    database = duckdb.connect()
+    database.execute("CREATE MACRO microseconds(a, b) AS epoch_us(b) - epoch_us(a)")
+    return database
 
 
 def _as_declared(rows: pa.Table, declared: pa.Schema) -> pa.Table:

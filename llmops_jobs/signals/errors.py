@@ -37,6 +37,11 @@ _KEY: Final = ["day", "trace_id", "observation_id"]
 _FAMILY: Final = ("error_type", "family_id")
 _COUNTS: Final = ("requests", "errors", "logical_calls", "attempts", "recovered")
 _HOURLY: Final = ("day", "provider", "hour", "requests", "errors", "rate_limited")
+_READ: Final = (
+    *("day", "trace_id", "observation_id", "start_time", "status_message", "finish_reason"),
+    *("error_type", "family_id", "logical_call_id", "attempt", "attempts", "is_final"),
+    *("waste_reason", "wasted_usd"),
+)
 _FAMILIES: Final = ("day", "family_id", "example_trace_id", "status_message", "finish_reason")
 
 
@@ -121,7 +126,11 @@ def new_families(database: Database, project: str, days: Sequence[date]) -> pd.D
 
 
 def _measured(t: Tables) -> ir.Table:
-    calls = model_calls(t).inner_join(t["outcomes"].drop("project_id"), _KEY)
+    calls = (
+        model_calls(t)
+        .inner_join(t["outcomes"].drop("project_id"), _KEY)
+        .select(*_READ, *(name for name in CELL if name not in _READ))
+    )  # once: what is taken of a join itself is a join of its own
     return stacked(
         daily=_daily(calls), waste=_waste(calls), hourly=_hourly(calls), families=_families(calls)
     )
