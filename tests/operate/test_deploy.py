@@ -271,3 +271,32 @@ def test_the_ui_listens_on_loopback_and_warns_of_anything_else(
     host = command[command.index("-h") + 1]
     assert (host == "127.0.0.1") is not warns
     assert ("has no login" in done.stderr) is warns
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    """A root folder with the units, the programs they start, and the host's own units."""
+    if shutil.which("systemd-analyze") is None or not Path("/lib/systemd/system").is_dir():
+        pytest.skip("there is no systemd here")
+    units = tmp_path / "etc" / "systemd" / "system"
+    shutil.copytree("/lib/systemd/system", units, symlinks=True)
+    for path in (DEPLOY / "systemd").iterdir():
+        shutil.copy(path, units)
+        for program in re.findall(r"^ExecStart=(\S+)", path.read_text("utf-8"), flags=re.M):
+            file = tmp_path / program.lstrip("/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("#!/bin/sh\n", encoding="utf-8")
+            file.chmod(0o755)
+    return tmp_path
+
+
+def test_systemd_takes_the_units_and_finds_them_well_confined(host: Path) -> None:
+    analyze = ["systemd-analyze", f"--root={host}"]
+    for path in sorted((DEPLOY / "systemd").iterdir()):
+        verify = [*analyze, "verify", "--man=no", "--recursive-errors=no", path.name]
+        done = subprocess.run(verify, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), path.name
+        if path.suffix == ".service":  # 100 is a service that nothing confines
+            exposed = [*analyze, "security", "--offline=true", "--threshold=25", path.name]
+            done = subprocess.run(exposed, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout
