@@ -21,7 +21,7 @@ from llmops_jobs.alerts.series import (
     votes,
 )
 
-Unit = Literal["share", "usd", "s", "count", "ratio"]
+Unit = Literal["share", "usd", "s", "count", "times"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ METRICS: dict[str, Metric] = {
     ),
     "price_index": Metric(
         "prices",
-        "ratio",
+        "times",
         "price of the same tokens, against the two weeks before",
         price_index,
         "cost_usd",

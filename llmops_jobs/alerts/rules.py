@@ -190,4 +190,4 @@ def show(value: float, unit: str) -> str:
         return f"${value:,.2f}" if abs(value) >= 1 else f"${value:.4g}"
     if unit == "s":
         return f"{value:.2f} s"
-    return f"{value:.2f}" if unit == "ratio" else f"{value:,.0f}"
+    return f"{value:.2f}" if unit == "times" else f"{value:,.0f}"

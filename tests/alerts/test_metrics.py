@@ -94,3 +94,9 @@ def test_no_metric_needs_data(database: Database, metric: str) -> None:
     assert _series(database, metric) == []
     earlier = Marts(database, PROJECT, DAY - timedelta(days=3), DAY)
     assert METRICS[metric].series(earlier, (), {}, 1.0).empty
+
+
+def test_the_report_has_a_way_to_show_every_metric() -> None:
+    from llmops_jobs.report.sections.incidents import _UNITS
+
+    assert set(_UNITS) == {metric.unit for metric in METRICS.values()}

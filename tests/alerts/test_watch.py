@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from llmops_jobs.alerts.delivery import deliver
 from llmops_jobs.alerts.evaluate import evaluate_day
 from llmops_jobs.alerts.system import watch_missed
 from llmops_jobs.alerts.watch.tick import Watcher
@@ -42,11 +43,16 @@ def server(
         yield opened
 
 
-def _point(monkeypatch: pytest.MonkeyPatch, home: Path, server: Running) -> None:
+def _point(
+    monkeypatch: pytest.MonkeyPatch, home: Path, server: Running, database: Database | None = None
+) -> None:
     monkeypatch.chdir(home)
     monkeypatch.setenv("LLMOPS_HOME", str(home))
     for name in ("LLMOPS_CONFIG", "LLMOPS_DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)
+    if database is not None:
+        url = database.engine.url.render_as_string(hide_password=False)
+        monkeypatch.setenv("LLMOPS_DATABASE_URL", url)
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
 
@@ -271,6 +277,8 @@ def test_two_watches_at_once_open_one_incident(source: MemorySource, server: Run
     for one in watchers:
         one.close()
     assert len(home.database.table("incident")) == 1
+    assert set(home.database.table("notification")["status"]) == {"sent"}
+    home.database.engine.dispose()
     assert [kind for kind, _ in _told(home.database)] == ["open"]
 
 
@@ -367,6 +375,7 @@ def test_the_demos_faults_are_told_within_fifteen_minutes(
     provider: str,
     begins: timedelta,
     words: str,
+    any_database: Database,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -374,7 +383,7 @@ def test_the_demos_faults_are_told_within_fifteen_minutes(
     first = next(each.first_day for each in replay.events() if each.id == event)
     start = datetime.fromisoformat(first).replace(tzinfo=UTC) + begins
     with running(replay) as server:
-        _point(monkeypatch, tmp_path, server)
+        _point(monkeypatch, tmp_path, server, any_database)
         home = Deployment.from_environment()
         cells = [_cell(provider=name, errors=25, model=name) for name in ("openai", "gcp.gemini")]
         for ago in range(1, 11):
@@ -383,7 +392,9 @@ def test_the_demos_faults_are_told_within_fifteen_minutes(
         watcher = Watcher()
         told: dict[int, str] = {}
         for minute in range(-30, 20, 5):
-            watcher.tick(home, start + timedelta(minutes=minute))
+            now = start + timedelta(minutes=minute)
+            watcher.tick(home, now)
+            deliver(home.database, home.settings.alerts, clock=lambda now=now: now)
             for kind, summary in _told(home.database)[len(told) :]:
                 assert kind in ("open", "escalate")
                 told[minute] = summary
@@ -393,3 +404,5 @@ def test_the_demos_faults_are_told_within_fifteen_minutes(
     assert f"provider {provider}" in told[opened]
     assert words in told[opened]
     assert len(home.database.table("incident")) == 1
+    assert set(home.database.table("notification")["status"]) == {"sent"}
+    home.database.engine.dispose()

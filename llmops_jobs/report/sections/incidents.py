@@ -31,7 +31,10 @@ from llmops_jobs.report.words import clean
 _SEVERITY: Final[dict[str, Status]] = {"critical": "act", "warning": "watch", "info": "none"}
 # A warning is a finding for so many days after it opened.
 _KNOWN_DAYS: Final = 7
-_UNITS: Final[dict[str, Unit]] = {"share": "ratio", "usd": "usd", "s": "seconds", "count": "count"}
+_UNITS: Final[dict[str, Unit]] = {
+    **{"share": "ratio", "usd": "usd", "s": "seconds", "count": "count"},
+    "times": "number",
+}
 _SHOWN: Final = 10
 
 
