@@ -47,7 +47,9 @@ def run() -> None:
         command += ["--from", DAY.isoformat(), "--to", DAY.isoformat()]
         started = time.perf_counter()
         before = os.times()
-        process = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, env=environ, cwd=folder, stdout=subprocess.PIPE, text=True
+        )
         peak = _Peak(process.pid)
         said, _ = process.communicate()
         peak.stop()

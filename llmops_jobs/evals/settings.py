@@ -87,6 +87,6 @@ class EvalSettings(Section):
     )
     write_back: tuple[str, ...] = Field((), description="scorers whose scores go to Langfuse")
     processes: int = Field(
-        2, ge=1, description="that score a day of more than 12,000 calls; a core each"
+        2, ge=1, description="that score a day of more than 7,500 calls; a core each"
     )
     seed: int = 20260101

@@ -32,7 +32,7 @@ from llmops_jobs.evals.scorers.formats import format_scorers
 from llmops_jobs.evals.settings import EvalSettings
 from llmops_jobs.lake import Lake
 
-SLICE = 4_000
+SLICE = 2_500
 #: Fewer slices are scored before other processes have started.
 _FEW = 3
 

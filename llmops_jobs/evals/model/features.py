@@ -18,7 +18,7 @@ from scipy.sparse import csr_matrix, vstack
 from llmops_jobs.evals.batch import Batch, words
 
 #: Change it with anything below: a stored model fits one version only.
-FEATURES_VERSION = "2"
+FEATURES_VERSION = "3"
 #: Columns of the hashed words, and what a block weighs beside the others.
 BITS = {"questions": 15, "new_words": 16, "openings": 14}
 BLOCK_WEIGHT = {"questions": 0.6, "new_words": 1.0, "openings": 0.5}

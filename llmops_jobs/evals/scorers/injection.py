@@ -1,9 +1,20 @@
-"""Attempts to turn the model against its instructions, in questions and in retrieved text."""
+"""Attempts to turn the model against its instructions, in questions and in retrieved text.
+
+Patterns, in both; and for questions a small linear model on hashed words and the patterns, fitted
+on jailbreak prompts that Shen et al. (2024, MIT) collected, against ordinary ones as long as they
+(HaluEval, MIT; Banking77 and XSTest, CC BY 4.0); `bench/train_injection.py` fits it again.
+"""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
 
 from llmops_jobs.evals.batch import Batch
 from llmops_jobs.evals.scorer import Score, scorer
@@ -97,27 +108,73 @@ _COMPILED["persona"] = (
 )
 
 
-@scorer("injection", needs={"raw_input"}, whole_batch=True)
+BITS = 14
+#: From here on a question is taken for an attack.
+THRESHOLD = 0.5
+_OPENING = 1500
+
+
+@scorer("injection", version="2", needs={"raw_input"}, whole_batch=True)
 def injection(batch: Batch) -> Iterator[Score]:
-    """Value: weight of the patterns found in question and context, at most 1; a call passes below
-    1. The label names the patterns."""
+    """Value: probability that the question is an attack, at least one half where patterns of a
+    weight of 1 are found in it or in the context; a call passes below one half. The label names
+    the patterns."""
     asked = find_injections(batch.questions)
     retrieved = find_injections([call.context for call in batch.calls])
-    for in_question, in_context in zip(asked, retrieved, strict=True):
-        yield _verdict(in_question, in_context)
+    for each in zip(probabilities(batch.questions, asked), asked, retrieved, strict=True):
+        yield _verdict(*each)
 
 
 def judge(question: str, context: str = "") -> Score:
     """The verdict on one question and the text retrieved for it."""
-    return _verdict(*find_injections([question, context]))
+    asked, retrieved = find_injections([question, context])
+    return _verdict(probabilities([question], [asked])[0], asked, retrieved)
 
 
-def _verdict(asked: dict[str, float], retrieved: dict[str, float]) -> Score:
-    found = asked | {f"context_{name}": weight for name, weight in retrieved.items()}
-    value = min(1.0, sum(found.values()))
-    passed = value < 1.0
-    reason = "" if passed else f"patterns: {', '.join(sorted(found))}"
+def _verdict(odd: float, asked: Mapping[str, float], retrieved: Mapping[str, float]) -> Score:
+    found = dict(asked) | {f"context_{name}": weight for name, weight in retrieved.items()}
+    value = float(odd)
+    if sum(found.values()) >= 1:
+        value = (1 + value) / 2
+    passed = value < THRESHOLD
+    reason = "" if passed else f"patterns: {', '.join(sorted(found)) or 'its wording'}"
     return Score(value, passed=passed, label=",".join(sorted(found))[:200], reason=reason)
+
+
+def probabilities(texts: Sequence[str], found: Sequence[Mapping[str, float]]) -> np.ndarray:
+    """That each text is an attack, from its opening's words and the patterns found in it."""
+    weights, intercept = _weights()
+    odds = counts(texts, found) @ weights + intercept
+    probability: np.ndarray = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
+    return probability
+
+
+def counts(texts: Sequence[str], found: Sequence[Mapping[str, float]]) -> Any:
+    """Rows of hashed words, of length one, and of the patterns."""
+    from scipy.sparse import csr_matrix, hstack
+
+    words = _vectorizer().transform([text[:_OPENING] for text in texts])
+    shown = [[_SHOWN * (name in each) for name in _COMPILED] for each in found]
+    return hstack([words, csr_matrix(np.reshape(shown, (len(texts), len(_COMPILED))))], "csr")
+
+
+#: What a pattern weighs beside the words in the fit.
+_SHOWN = 0.3
+
+
+@cache
+def _vectorizer() -> Any:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    return HashingVectorizer(n_features=1 << BITS, alternate_sign=False, norm="l2", binary=True)
+
+
+@cache
+def _weights() -> tuple[np.ndarray, float]:
+    model = json.loads(files(__package__).joinpath("injection.json").read_text(encoding="utf-8"))
+    weights = np.zeros((1 << BITS) + len(_COMPILED))
+    weights[model["places"]] = model["weights"]
+    return weights, float(model["intercept"])
 
 
 def find_injections(texts: Sequence[str]) -> list[dict[str, float]]:
