@@ -6,9 +6,9 @@ A cause is found by pricing the differing calls again under a mistake that is kn
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -51,28 +51,54 @@ CAUSES: Final[dict[str, str]] = {
 
 
 def audit(
-    book: PriceBook, observations: pa.Table, costs: pa.Table, tolerance: float
+    book: PriceBook, parts: Iterable[tuple[pa.Table, pa.Table]], tolerance: float
 ) -> pd.DataFrame:
     """One row per day, model and cause: `requests, cost_usd, reported_cost_usd, difference_usd`.
 
-    The differences of a day sum to our spend minus the source's. `costs` may lack the day where
-    all rows are of one.
+    `parts` are observations, each with the costs among which those of its calls are: of any days,
+    a day in as many as one likes. Memory is that of one part. The differences of a day sum to our
+    spend minus the source's.
     """
+    tables = [_part(book, observations, costs, tolerance) for observations, costs in parts]
+    if not tables:
+        return pd.DataFrame(columns=[*_KEYS, "requests", *_SUMS, "difference_usd"])
+    found = pd.concat(tables, ignore_index=True)
+    found.loc[_same_multiple(found), "cause"] = "fixed_share"
+    sums = {"requests": "sum", **dict.fromkeys(_SUMS, _added)}
+    rows = found.groupby(_KEYS, as_index=False).agg(sums)
+    return rows.assign(difference_usd=rows["cost_usd"] - rows["reported_cost_usd"])
+
+
+_KEYS: Final = ["day", "model", "cause"]
+_SUMS: Final = ("cost_usd", "reported_cost_usd")
+
+
+def _added(usd: pd.Series) -> Decimal:
+    total: Decimal = sum(usd, Decimal(0))
+    return total
+
+
+def _part(
+    book: PriceBook, observations: pa.Table, costs: pa.Table, tolerance: float
+) -> pd.DataFrame:
+    """Sums by day, model, cause and `ratio`: theirs to ours, where it may be one of many alike."""
     names = list(CAUSES)
     read = [name for name in READ_COSTS if name != "day" or name in costs.column_names]
     calls = with_costs(model_calls(observations.select(READ)), costs.select(read))
     cause = np.full(calls.num_rows, -1, dtype=np.int8)
-    for name, holds in _judged(book, calls, tolerance):
+    ratio = np.full(calls.num_rows, np.nan)
+    for name, holds in _judged(book, calls, tolerance, ratio):
         cause[(cause < 0) & holds] = names.index(name)
-    keys = ["day", "model", "cause"]
     others = observations.select(["day", "model", "reported_cost_usd", "is_model_call"]).filter(
         ~pc.field("is_model_call") & (pc.field("reported_cost_usd") > _NOTHING)
     )
     labelled = pa.concat_tables(
         [
-            calls.select(["day", "model", "cost_usd", "reported_cost_usd"]).append_column(
+            calls.select(["day", "model", *_SUMS])
+            .append_column(
                 "cause", pa.DictionaryArray.from_arrays(pa.array(cause), names).cast(pa.string())
-            ),
+            )
+            .append_column("ratio", pa.array(ratio, from_pandas=True)),
             pa.table(
                 {
                     "day": others["day"],
@@ -80,24 +106,21 @@ def audit(
                     "cost_usd": pa.nulls(others.num_rows, USD),
                     "reported_cost_usd": others["reported_cost_usd"],
                     "cause": pa.repeat(pa.scalar("not_a_model_call"), others.num_rows),
+                    "ratio": pa.nulls(others.num_rows, pa.float64()),
                 }
             ),
         ]
     )
-    sums = labelled.group_by(keys).aggregate(
-        [("model", "count"), ("cost_usd", "sum"), ("reported_cost_usd", "sum")]
+    sums = labelled.group_by([*_KEYS, "ratio"]).aggregate(
+        [("model", "count"), *((name, "sum") for name in _SUMS)]
     )
-    rows = sums.sort_by([(key, "ascending") for key in keys]).to_pandas()
-    rows = rows.rename(
-        columns={
-            "model_count": "requests",
-            "cost_usd_sum": "cost_usd",
-            "reported_cost_usd_sum": "reported_cost_usd",
-        }
+    sums = sums.rename_columns(
+        {"model_count": "requests", **{f"{name}_sum": name for name in _SUMS}}
     )
-    for name in ("cost_usd", "reported_cost_usd"):
+    rows = sums.to_pandas()
+    for name in _SUMS:
         rows[name] = [Decimal(0) if usd is None else usd for usd in rows[name]]
-    return rows.assign(difference_usd=rows["cost_usd"] - rows["reported_cost_usd"])
+    return rows
 
 
 _ALIKE = 10  # calls that must share a ratio before it is told as one
@@ -105,9 +128,10 @@ _NOTHING = pa.scalar(Decimal(0), USD)
 
 
 def _judged(
-    book: PriceBook, calls: pa.Table, tolerance: float
+    book: PriceBook, calls: pa.Table, tolerance: float, ratio: Floats
 ) -> Iterator[tuple[str, Bools | bool]]:
-    """Every cause with the calls that it holds for, in the order of CAUSES."""
+    """Every cause of a call by itself with the calls that it holds for, in the order of CAUSES.
+    Fills in the `ratio` of what is left then: whether many share one, their day and model tell."""
     ours, theirs = floats(calls["cost_usd"]), floats(calls["reported_cost_usd"])
     known, told = ~np.isnan(ours), ~np.isnan(theirs)
     status = calls["price_status"]
@@ -138,23 +162,19 @@ def _judged(
         full[rows] = amount(calls.take(pa.array(rows)))
         yield name, near(full)
         rows = rows[~near(full)[rows]]
-    yield "fixed_share", _same_multiple(calls, ours, theirs, rows)
+    rows = rows[(ours[rows] > 0) & (theirs[rows] > 0)]
+    ratio[rows] = np.round(theirs[rows] / ours[rows], 3)
     issue = calls["issue"]
     yield "overlapping_buckets", true(pc.equal(issue, "overlapping_tokens"))
     yield "incomplete_tokens", true(pc.equal(issue, "incomplete_tokens"))
     yield "other_price", True
 
 
-def _same_multiple(calls: pa.Table, ours: Floats, theirs: Floats, rows: Any) -> Bools:
-    """Calls whose ratio to ours is one that a fifth of the differing calls of their day and model
+def _same_multiple(rows: pd.DataFrame) -> Bools:
+    """Rows whose ratio to ours is one that a fifth of the differing calls of their day and model
     share."""
-    holds = np.zeros(len(ours), dtype=bool)
-    rows = rows[(ours[rows] > 0) & (theirs[rows] > 0)]
-    if not len(rows):
-        return holds
-    frame = calls.select(["day", "model"]).take(pa.array(rows)).to_pandas()
-    frame["ratio"] = np.round(theirs[rows] / ours[rows], 3)
-    alike = frame.groupby(["day", "model", "ratio"])["ratio"].transform("size")
-    all_of_model = frame.groupby(["day", "model"])["ratio"].transform("size")
-    holds[rows] = ((alike >= _ALIKE) & (alike >= all_of_model / 5)).to_numpy()
+    counts = rows["requests"].where(rows["ratio"].notna(), 0)
+    alike = counts.groupby([rows["day"], rows["model"], rows["ratio"]]).transform("sum")
+    all_of_model = counts.groupby([rows["day"], rows["model"]]).transform("sum")
+    holds: Bools = ((alike >= _ALIKE) & (alike >= all_of_model / 5)).to_numpy()
     return holds

@@ -109,12 +109,10 @@ def audit_days(
     home: Deployment, project: str, days: Sequence[date]
 ) -> Iterator[tuple[date, dict[str, Any]]]:
     """Fills `cost_audit`, and `bill_audit` from the bills that are configured, for days."""
-    from llmops_jobs.ledger.audit import READ, READ_COSTS, audit
+    from llmops_jobs.ledger.audit import audit
 
     settings = home.settings.ledger
-    calls = home.lake.read_days("observations", project, days, READ)
-    costs = home.lake.read_days("costs", project, days, READ_COSTS)
-    found = audit(load_book(settings), calls, costs, settings.tolerance)
+    found = audit(load_book(settings), _calls_and_costs(home, project, days), settings.tolerance)
     home.database.replace_days("cost_audit", project, days, found)
     for day, rows in by_day(days, found):
         differing = rows[~rows["cause"].isin(["agreed", "missing_price_here"])]
@@ -127,6 +125,45 @@ def audit_days(
                 **_compare_bills(home, project, day),
             },
         )
+
+
+def _calls_and_costs(
+    home: Deployment, project: str, days: Sequence[date]
+) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """What the audit reads: small days at once, of a large one a part after the other.
+
+    The costs of a part are the next ones of the day, which were written in the order of its calls;
+    where they were not, all of the day's.
+    """
+    import pyarrow as pa
+
+    from llmops_jobs.lake.files import parts
+    from llmops_jobs.ledger.audit import READ, READ_COSTS
+    from llmops_jobs.ledger.pricing import model_calls, same_calls
+
+    lake = home.lake
+    if len(days) > 1:
+        yield (
+            lake.read_days("observations", project, days, READ),
+            lake.read_days("costs", project, days, READ_COSTS),
+        )
+        return
+    for day in days:
+        following = parts(lake, "costs", project, day, READ_COSTS)
+        waiting, in_order = schema.empty("costs").select(READ_COSTS), True
+        for observations in parts(lake, "observations", project, day, READ):
+            calls = model_calls(observations)
+            while in_order and waiting.num_rows < calls.num_rows:
+                more = next(following, None)
+                if more is None:
+                    break
+                waiting = pa.concat_tables([waiting, more])
+            costs = waiting.slice(0, calls.num_rows)
+            if in_order and same_calls(calls, costs):
+                waiting = waiting.slice(calls.num_rows)
+            elif in_order:
+                waiting, in_order = lake.read_day("costs", project, day, READ_COSTS), False
+            yield observations, costs if in_order else waiting
 
 
 def _compare_bills(home: Deployment, project: str, day: date) -> dict[str, Any]:

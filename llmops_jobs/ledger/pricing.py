@@ -62,14 +62,23 @@ def with_costs(calls: pa.Table, costs: pa.Table) -> pa.Table:
     `costs` is written in the order of the calls it was made from: where that order was kept, no
     join is needed.
     """
-    keys = [key for key in ("day", "trace_id", "observation_id") if key in costs.column_names]
-    if calls.num_rows == costs.num_rows and all(
-        calls[key].combine_chunks().equals(costs[key].combine_chunks()) for key in keys
-    ):
+    keys = _keys(costs)
+    if same_calls(calls, costs):
         for name in costs.drop_columns(keys).column_names:
             calls = calls.append_column(name, costs[name])
         return calls
     return calls.join(costs, keys, join_type="inner").combine_chunks()
+
+
+def same_calls(calls: pa.Table, costs: pa.Table) -> bool:
+    """Whether the cost rows are those of the calls, in their order."""
+    return calls.num_rows == costs.num_rows and all(
+        calls[key].combine_chunks().equals(costs[key].combine_chunks()) for key in _keys(costs)
+    )
+
+
+def _keys(costs: pa.Table) -> list[str]:
+    return [key for key in ("day", "trace_id", "observation_id") if key in costs.column_names]
 
 
 def _amounts(units: Quantities, row: Ints, table: PriceRows) -> tuple[dict[str, Ints], Bools]:

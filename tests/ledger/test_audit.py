@@ -5,23 +5,29 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from llmops_jobs.config import load
+from llmops_jobs.deployment import Deployment
+from llmops_jobs.lake import files
 from llmops_jobs.ledger.audit import CAUSES, audit
 from llmops_jobs.ledger.book import PriceBook, load_book
+from llmops_jobs.ledger.daily import audit_days
 from llmops_jobs.ledger.settings import LedgerSettings
-from tests.facts import facts
+from tests.facts import DAY, facts
 
 NOVEMBER = datetime(2026, 11, 2, tzinfo=UTC)
 
 
 def audited(book: PriceBook, *rows: dict[str, Any]) -> pd.DataFrame:
     observations = facts("observations", rows)
-    return audit(book, observations, book.price(observations), 0.001)
+    return audit(book, [(observations, book.price(observations))], 0.001)
 
 
 def cause(book: PriceBook, usd: str | None, **row: Any) -> str:
@@ -109,11 +115,45 @@ def test_differences_sum_to_our_spend_minus_the_sources() -> None:
     ]
     observations = facts("observations", rows)
     costs = load_book().price(observations)
-    told = audit(load_book(), observations, costs, 0.001)
+    told = audit(load_book(), [(observations, costs)], 0.001)
     ours = sum(usd or 0 for usd in costs["cost_usd"].to_pylist())
     theirs = sum(usd or 0 for usd in observations["reported_cost_usd"].to_pylist())
     assert sum(told["difference_usd"]) == ours - theirs
     assert told["requests"].sum() == len(rows)
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_day_audited_in_parts_has_the_causes_of_the_whole_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_order: bool
+) -> None:
+    monkeypatch.setenv("LLMOPS_HOME", str(tmp_path))
+    home = Deployment(load())
+    fee = Decimal("0.00015") * Decimal("1.055")
+    rows = [
+        *({"model": "mystery", "reported_cost_usd": Decimal(n)} for n in range(3)),
+        # A fee: twelve calls share it, and no part holds more than four of them.
+        *(
+            {"input_tokens": 1000 * n, "output_tokens": 0, "reported_cost_usd": n * fee}
+            for n in range(1, 13)
+        ),
+        {"is_model_call": False, "type": "SPAN", "model": "", "reported_cost_usd": Decimal(2)},
+        *({"input_tokens": 1000 * n, "reported_cost_usd": None} for n in range(5)),
+    ]
+    observations = facts("observations", rows)
+    costs = load_book().price(observations)
+    home.lake.replace_day("observations", "p", DAY, observations)
+    home.lake.replace_day(
+        "costs", "p", DAY, costs if in_order else costs.take(pa.array(range(19, -1, -1)))
+    )
+    told = [list(audit_days(home, "p", [DAY])), home.database.table("cost_audit", "p")]
+    monkeypatch.setattr(files, "parts", partial(files.parts, rows_at_once=4))
+    again = [list(audit_days(home, "p", [DAY])), home.database.table("cost_audit", "p")]
+    assert again[0] == told[0]
+    pd.testing.assert_frame_equal(again[1], told[1])
+    counts = told[1].groupby("cause")["requests"].sum()
+    assert counts["fixed_share"] == 12
+    assert counts["not_a_model_call"] == 1
+    assert counts.sum() == len(rows)
 
 
 def test_an_empty_day_is_audited(tmp_path: Path) -> None:
