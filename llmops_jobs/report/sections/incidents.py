@@ -32,7 +32,10 @@ _SEVERITY: Final[dict[str, Status]] = {"critical": "act", "warning": "watch", "i
 # A warning is a finding for so many days after it opened.
 _KNOWN_DAYS: Final = 7
 _UNITS: Final[dict[str, Unit]] = {
-    **{"share": "ratio", "usd": "usd", "s": "seconds", "count": "count"},
+    "share": "ratio",
+    "usd": "usd",
+    "s": "seconds",
+    "count": "count",
     "times": "number",
 }
 _SHOWN: Final = 10
