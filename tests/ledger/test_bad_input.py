@@ -132,3 +132,36 @@ def test_a_wrong_price_file_stops_the_run_in_one_line(
 
     doctor = CliRunner().invoke(llmops, ["doctor"])
     assert doctor.exit_code == 1 and told in doctor.output
+
+
+def test_a_bill_is_compared_by_the_nightly_run_and_what_it_cannot_say_is_counted(
+    home: Deployment,
+) -> None:
+    Path("bill.csv").write_text(
+        "date,model,cost,currency\n"
+        f"{DAY},gpt-4o-mini,0.0002325,USD\n"
+        f"{DAY},mystery,99,EUR\n"
+        f"{DAY},gpt-image,7,USD\n"
+        "someday,gpt-4o-mini,1,USD\n"
+    )
+    config = f"projects: [{{id: {PROJECT}}}]\nledger: {{bills: [{{path: bill.csv, name: b}}]}}\n"
+    Path("llmops.yaml").write_text(config)
+    assert run() == 0
+    told = home.database.table("bill_audit").set_index("model")
+    assert told["cause"]["mystery"] == "other_currency"
+    assert told["cause"]["gpt-image"] == "not_in_ledger"
+    assert told["difference_usd"]["gpt-image"] == Decimal(-7)
+    assert told["billed_usd"]["gpt-4o-mini"] == Decimal("0.0002325")
+    with open_instance() as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey("cost_audit"))
+    assert event is not None and event.asset_materialization is not None
+    assert event.asset_materialization.metadata["unread_bill_lines"].value == 1
+
+
+def test_a_bill_that_cannot_be_read_stops_the_run_in_one_line(
+    home: Deployment, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = f"projects: [{{id: {PROJECT}}}]\nledger: {{bills: [{{path: nowhere.csv}}]}}\n"
+    Path("llmops.yaml").write_text(config)
+    assert run() == 1
+    assert "nowhere.csv" in capfd.readouterr().err.strip().splitlines()[-1]

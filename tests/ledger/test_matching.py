@@ -29,6 +29,22 @@ from llmops_jobs.ledger.bundled import bundled_book
         ("", "text-embedding-3-small", "openai/text-embedding-3-small"),
         ("", "claude-sonnet-4-5@20250929", "anthropic/claude-sonnet-4-5"),
         ("", "models/gemini-2.5-pro", "google/gemini-2.5-pro"),
+        ("openai", "gpt-5-2025-08-07", "openai/gpt-5"),
+        ("", "ft:gpt-4o-mini-2024-07-18:acme::abc123", "openai/ft:gpt-4o-mini"),
+        ("anthropic", "claude-opus-4-1-20250805", "anthropic/claude-opus-4-1"),
+        ("google", "publishers/google/models/gemini-2.5-flash", "google/gemini-2.5-flash"),
+        ("groq", "llama-3.3-70b-versatile", "groq/llama-3.3-70b-versatile"),
+        ("", "vertex_ai/gemini-2.5-pro", "google/gemini-2.5-pro"),
+        (
+            "bedrock",
+            "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "aws/regional.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        ),
+        (
+            "litellm_proxy",
+            "bedrock/global.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "aws/global.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        ),
     ],
 )
 def test_a_name_finds_its_entry(provider: str, model: str, sku: str) -> None:

@@ -20,7 +20,8 @@ def counted(values: np.ndarray, **columns: object) -> pd.DataFrame:
 
 
 def shapes() -> list[np.ndarray]:
-    """A thousand shapes: smooth, heavy-tailed, in steps, with zeros and below zero, of any size."""
+    """A thousand shapes: smooth, heavy-tailed, in steps, of one value, in two heaps, with zeros
+    and below zero, of any size."""
     generator = np.random.default_rng(20)
     found = []
     for number in range(1_000):
@@ -35,7 +36,9 @@ def shapes() -> list[np.ndarray]:
             5: lambda n=n: -generator.lognormal(0, 2, n),
             6: lambda n=n: generator.integers(0, 4, n).astype(float),
             7: lambda n=n: np.concatenate([generator.gamma(2, 1, n), [1e9]]),
-        }[number % 8]()
+            8: lambda n=n: np.full(n, generator.choice([0.0, 1.0, 1e-3, generator.random()])),
+            9: lambda n=n: generator.normal(np.where(generator.random(n) < 0.9, 1, 1e4), 0.1),
+        }[number % 10]()
         found.append(values * scale)
     return found
 
