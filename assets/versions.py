@@ -58,8 +58,8 @@ def version_comparison(context: dg.AssetExecutionContext, deployment: Deployment
     group="versions",
     table="change_point",
     deps=["observations", "usage_daily", "quality_daily", "feedback_daily", "version_seen"],
-    description="Lasting changes of cost per request, tokens, error rate, speed, quality and "
-    "feedback, with the day, the size and what happened then.",
+    description="Lasting changes of spend (its level and its trend), cost per request, tokens, "
+    "error rate, speed, quality and feedback, with the day, the size and what happened then.",
 )
 def change_point(context: dg.AssetExecutionContext, deployment: DeploymentResource) -> None:
     from llmops_jobs.versions.events import events_of

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 from llmops_jobs.days import today
 from llmops_jobs.deployment import Deployment
+from llmops_jobs.forecast.turns import Turn
+from llmops_jobs.forecast.turns import detect as detect_turns
 from llmops_jobs.langfuse.project import ProjectKeys
 from llmops_jobs.store import Database
 from llmops_jobs.versions import change_points
+from llmops_jobs.versions.change_points import Change
 from llmops_jobs.versions.events import Event, causes
 from llmops_jobs.versions.labels import prompt_labels
 from llmops_jobs.versions.mix import mix_shift
@@ -53,10 +56,14 @@ def changes_of(
     """
     import pandas as pd
 
-    panel = series.panel(day)
-    if panel is None:
-        return pd.DataFrame()
-    changes = change_points.detect(panel, deployment.settings.versions.change_point_rate)
+    panel, rate = series.panel(day), deployment.settings.versions.change_point_rate
+    changes: list[Change | Turn] = []
+    if panel is not None:
+        changes += change_points.detect(panel, rate)
+    spend = series.spend(day)
+    if day in spend.index:
+        keys = [(str(scope), str(metric)) for scope, metric in spend.columns]
+        changes += detect_turns(list(spend.index), keys, spend.to_numpy(), rate)
     if not changes:
         return pd.DataFrame()
     known = deployment.database.table("change_point", project=project)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCOPES = ("model", "feature", "tenant", "prompt_name")
+_SPEND_SHARE = 0.01  # of cost or tokens; the course of a smaller slice moves nothing
 _SMALLEST = 30  # calls a day; a smaller slice has no daily level worth the name
 _SMALLEST_TAIL = 100  # for a 95th percentile
 
@@ -45,6 +46,7 @@ class Series:
     def __init__(self, deployment: Deployment, project: str, first: date, last: date) -> None:
         import pandas as pd
 
+        self._spend: pd.DataFrame | None = None
         self._levels: dict[tuple[str, str], pd.Series] = {}
         self._trials: dict[tuple[str, str], pd.Series] = {}
         marts = _Marts(deployment, project, first - timedelta(days=WINDOW), last)
@@ -77,6 +79,38 @@ class Series:
             trials=self._n.loc[window].reindex(columns=seen.columns[alive]).to_numpy(dtype=float),
             relative=self._relative[alive],
         )
+
+    def spend(self, day: date) -> pd.DataFrame:
+        """Daily cost and tokens up to `day`, a column for each (scope, metric) that carries a
+        hundredth of them; NaN is a day without any usage."""
+        import pandas as pd
+
+        if self._spend is None:
+            rows = self.usage.assign(
+                tokens=self.usage["input_tokens"] + self.usage["output_tokens"]
+            )
+            self._spend = pd.DataFrame(
+                {
+                    (scope, metric): sums[metric].astype(float)
+                    for scope, sums in _sums(rows, "cost_usd", "tokens")
+                    for metric in ("cost_usd", "tokens")
+                }
+            ).sort_index()
+        window = self._spend.loc[day - timedelta(days=WINDOW - 1) : day]
+        if window.empty:
+            return window
+        window = window.reindex(
+            [window.index[0] + timedelta(days=n) for n in range((day - window.index[0]).days + 1)]
+        )
+        sums = window.sum()
+        twins = self._twins(day)
+        carried = [
+            (scope, metric)
+            for scope, metric in window.columns
+            if sums[scope, metric] >= _SPEND_SHARE * sums["total", metric] > 0
+            and scope not in twins
+        ]
+        return window[carried]
 
     def usage_of(self, scope: str, day: date) -> pd.DataFrame:
         """Rows of usage_daily up to `day` of the calls that a scope is made of."""

@@ -39,6 +39,8 @@ _ORDER = {"worse": 0, "better": 1, "same": 2, "not_enough_data": 3}
 def units_of(metric: str) -> tuple[Unit, Unit]:
     """(unit of the value, unit of the difference) of a metric named by another room."""
     words = metric.lower().replace("_", " ")
+    if words.endswith("growth"):
+        return "ratio", "points"
     if "cost" in words or "usd" in words or "spend" in words:
         return "usd", "usd_change"
     if "per second" in words:
