@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmops_jobs.ledger.change import explain
@@ -150,6 +150,42 @@ def test_a_week_is_compared_with_the_week_before(database: Database) -> None:
             {"requests": 1000 * scale, "input_tokens": tokens},
         )
     assert only("volume", changes(database, period="week")) == Decimal(7)
+
+
+_SOME = st.integers(0, 10**7) | st.just(0)
+_USE = st.dictionaries(
+    st.tuples(*(st.sampled_from(names) for names in (("a", "b", ""), ("x", "y", ""), ("m", "n")))),
+    st.tuples(st.integers(1, 500), _SOME, _SOME, st.decimals(0, 50, places=4)),
+    max_size=6,
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(before=_USE, after=_USE)
+def test_any_two_days_differ_by_the_sum_of_the_parts_in_every_scope(
+    database: Database, before: dict[Any, Any], after: dict[Any, Any]
+) -> None:
+    spent: dict[Any, dict[str, Decimal]] = {}
+    for day, cells in ((DAY, before), (TODAY, after)):
+        rows = [
+            {"feature": feature, "tenant": tenant, "model": model, "requests": n, "price": price}
+            | {"input_tokens": max(into, n), "output_tokens": out, "cache_read_tokens": into // 3}
+            for (feature, tenant, model), (n, into, out, price) in cells.items()
+        ]
+        use(database, day, *rows)
+        held = database.table("usage_daily", PROJECT, day, day)
+        spent[day] = {"total": sum(held.get("cost_usd", []), Decimal(0))}
+        for dimension in ("feature", "tenant") if len(held) else ():
+            for name, usd in held.groupby(dimension)["cost_usd"]:
+                spent[day][f"{dimension}={name}"] = sum(usd, Decimal(0))
+    told = explain(database, PROJECT, [TODAY], 100)
+    for scope, rows in told.groupby("scope"):
+        change = spent[TODAY].get(scope, Decimal(0)) - spent[DAY].get(scope, Decimal(0))
+        assert sum(rows["effect_usd"]) == change
+    known = {scope for day in spent.values() for scope, usd in day.items() if usd}
+    assert not before or known <= set(told["scope"])
 
 
 def test_a_week_that_the_ledger_does_not_reach_is_left_out(database: Database) -> None:
