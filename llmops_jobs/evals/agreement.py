@@ -6,9 +6,7 @@ that agrees on one model's answers may be of no use on another's.
 
 from __future__ import annotations
 
-import math
 from datetime import date, timedelta
-from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -18,7 +16,6 @@ from llmops_jobs.store import Database
 WINDOW_DAYS = 28
 #: Below these a predictor is shown as not calibrated.
 MIN_LABELS, MIN_KAPPA = 30, 0.4
-_Z = NormalDist().inv_cdf(0.975)
 SLICES = ("feature", "model", "prompt")
 COLUMNS = ["metric", "slice", "n", "sensitivity", "specificity", "kappa", "kappa_low",
            "kappa_high", "predictor", "status"]  # fmt: skip
@@ -72,7 +69,7 @@ def compare(
     passed: np.ndarray, predicted: np.ndarray
 ) -> tuple[int, float, float, float, float, float, str]:
     """n, sensitivity (failures found), specificity (passes passed), Cohen's kappa with its 95 %
-    interval (Fleiss, Cohen & Everitt 1969), and the status in words."""
+    interval (Fleiss, Cohen & Everitt 1969, by statsmodels), and the status in words."""
     n = len(passed)
     table = np.array(
         [
@@ -97,14 +94,7 @@ def compare(
 
 
 def _kappa(table: np.ndarray) -> tuple[float, float, float]:
-    share = table / table.sum()
-    rows, columns = share.sum(axis=1), share.sum(axis=0)
-    seen, chance = float(np.trace(share)), float(rows @ columns)
-    kappa = (seen - chance) / (1 - chance)
-    # Fleiss, Cohen & Everitt 1969.
-    both = rows[None, :] + columns[:, None]  # at [i, j]: column i's share and row j's
-    weight = both**2 * (1 - seen) ** 2
-    np.fill_diagonal(weight, ((1 - chance) - np.diag(both) * (1 - seen)) ** 2)
-    spread = float((share * weight).sum()) - (seen * chance - 2 * chance + seen) ** 2
-    half = _Z * math.sqrt(max(0.0, spread) / table.sum()) / (1 - chance) ** 2
-    return kappa, max(-1.0, kappa - half), min(1.0, kappa + half)
+    from statsmodels.stats.inter_rater import cohens_kappa
+
+    found = cohens_kappa(table)
+    return float(found.kappa), max(-1.0, found.kappa_low), min(1.0, found.kappa_upp)

@@ -241,3 +241,70 @@ def test_a_judge_without_an_address_or_with_an_unknown_rubric_is_a_clear_error()
     with pytest.raises(ConfigError, match="niceness is no bundled rubric"):
         load("niceness")
     assert Judge.configured(JudgeSettings(), environ={}) is None
+
+
+def test_the_cap_holds_over_runs_of_the_same_night(lake: Lake, database: Database) -> None:
+    land(lake, DAY, [f"{GOOD} no {i}" for i in range(60)])
+    with running(FakeJudge()) as fake:
+        for model in ("a", "b", "c"):  # nothing of the cache serves the next
+            night(fake, lake, database, calls_per_night=20, model=model)
+        assert len(fake.bodies) == 20 == judged(database)["requests"]
+        fake.bodies.clear()
+        land(lake, DAY + timedelta(days=1), [f"{GOOD} {i}" for i in range(60)])
+        for model in ("a", "b", "c"):
+            tight = Decimal("0.002")
+            night(fake, lake, database, DAY + timedelta(days=1), usd_per_night=tight, model=model)
+    cost = Decimal("0.000099")
+    assert 0 < len(fake.bodies) * cost <= Decimal("0.002")
+
+
+def test_retries_and_repairs_count_against_the_cap(lake: Lake, database: Database) -> None:
+    land(lake, DAY, [f"{GOOD} no {i}" for i in range(40)])
+    for mode, retries in (("down", 5), ("garbage", 0)):
+        with running(FakeJudge(mode=mode)) as fake:
+            night(fake, lake, database, calls_per_night=9, retries=retries, model=mode, parallel=16)
+            assert len(fake.bodies) <= 9
+        assert set(verdicts(database)["status"]) <= {"error", "skipped"}
+        database.replace("judge_night", {"project_id": PROJECT}, pd.DataFrame())
+
+
+def test_a_run_that_is_killed_has_its_spending_on_record_and_its_verdicts_kept(
+    lake: Lake, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llmops_jobs.evals.judge import night as judging
+    from llmops_jobs.evals.judge import store
+
+    land(lake, DAY, [f"{GOOD} no {i}" for i in range(30)])
+    remember, kept = store.remember, list[int]()
+
+    def killed_at_the_second(database: Database, answers: Any) -> None:
+        kept.append(1)
+        if len(kept) == 2:
+            raise KeyboardInterrupt
+        remember(database, answers)
+
+    monkeypatch.setattr(judging, "_AT_ONCE", 5)
+    monkeypatch.setattr(store, "remember", killed_at_the_second)
+    with running(FakeJudge()) as fake:
+        with pytest.raises(KeyboardInterrupt):
+            night(fake, lake, database, calls_per_night=20)
+        assert judged(database)["requests"] >= len(fake.bodies) == 10
+        monkeypatch.setattr(store, "remember", remember)
+        night(fake, lake, database, calls_per_night=20)
+        assert len(fake.bodies) <= 20
+    assert judged(database)["cached"] == 5
+
+
+def test_a_canary_is_asked_once_a_night_however_often_the_night_is_run(
+    lake: Lake, database: Database
+) -> None:
+    days = [DAY, DAY + timedelta(days=1)]
+    with running(FakeJudge()) as fake:
+        for day in days:
+            land(lake, day, [GOOD] * 4 + [BAD] * 4)
+            night(fake, lake, database, day, canary_calls=6)
+        asked = len(fake.bodies)
+        before = database.table("judge_canary", PROJECT)
+        night(fake, lake, database, days[1], canary_calls=6)
+    assert len(fake.bodies) == asked
+    pd.testing.assert_frame_equal(before, database.table("judge_canary", PROJECT))
