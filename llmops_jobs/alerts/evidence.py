@@ -91,13 +91,24 @@ class Evidence:
         known = finding.detail.get("trace_id")
         if known:
             return [(str(known), "")]
-        if self.lake is None or finding.topic in ("budget", "data", "drift"):
+        if finding.topic == "judge":
+            return self._judged_otherwise(finding.labels["quality"], day)
+        if self.lake is None or finding.topic == "data":
             return []
+        if finding.topic == "drift":
+            from llmops_jobs.evals.words import showing
+
+            words = finding.slice if finding.labels.get("kind") == "words" else {}
+            feature = words.get("feature")
+            if feature is None:
+                return []
+            return showing(self.lake, self.marts.project, day, feature, _SHOWN)
         calls = _within(self._calls(day), finding)
         if finding.topic == "errors":
             calls = calls[calls["level"] == "ERROR"]
-        elif finding.topic == "quality" and "quality" in finding.labels:
-            failed = self._failed(day, finding.labels["quality"])
+        elif finding.topic == "quality":
+            scorer = finding.labels.get("quality") or finding.labels.get("subject", "")
+            failed = self._failed(day, scorer)
             calls = calls[calls["observation_id"].isin(failed)]
         column = _TELLING.get(str(finding.detail.get("metric", "")))
         if column:
@@ -112,6 +123,22 @@ class Evidence:
             versions = rows["prompt_version"].astype("Int64").astype(str).replace("<NA>", "")
             self._days[day] = rows.assign(prompt_version=versions)
         return self._days[day]
+
+    def _judged_otherwise(self, rubric: str, day: date) -> list[tuple[str, str]]:
+        """Of the fixed calls those of which the judge now says something else."""
+        import sqlalchemy as sa
+
+        from llmops_jobs.store.tables import TABLES
+
+        c = TABLES["judge_canary"].c
+        query = sa.select(c.trace_id, c.observation_id).where(
+            c.project_id == self.marts.project,
+            c.day == day,
+            c.rubric == rubric,
+            c.passed != c.first_passed,
+        )
+        rows = self.marts.database.read(query.order_by(c.trace_id, c.observation_id).limit(_SHOWN))
+        return list(rows.itertuples(index=False, name=None))
 
     def _failed(self, day: date, scorer: str) -> set[str]:
         import sqlalchemy as sa
@@ -131,6 +158,7 @@ class Evidence:
 _TELLING = {
     "cost_usd": "reported_cost_usd",
     "cost_per_request": "reported_cost_usd",
+    "price_index": "reported_cost_usd",
     "input_tokens_per_request": "input_tokens",
     "output_tokens_per_request": "output_tokens",
     "time_to_first_token_p50": "time_to_first_token_s",

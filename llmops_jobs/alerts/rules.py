@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LEAST_HISTORY = 5  # days with enough observations before a median means anything
+_LEAST_OF_MEANS = 10  # and of values without an interval, which only their days' spread judges
 _SPREADS = 5.0  # robust standard deviations of the days before that are still usual
 CHANCE = 1e-6  # about as unlikely: some hundred slices are looked at every night for years
 _ROW = ("value", "n", "low", "high")
@@ -96,7 +97,8 @@ def bounds_of(
     fixed = rule.above if rule.above is not None else rule.below
     if fixed is not None:
         return fixed, fixed, None
-    if len(before) < _LEAST_HISTORY:
+    alone = METRICS[rule.metric].unit not in ("share", "s")
+    if len(before) < (_LEAST_OF_MEANS if alone else _LEAST_HISTORY):
         return None
     usual = median(before)
     spread = 1.4826 * median(abs(value - usual) for value in before)

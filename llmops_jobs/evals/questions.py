@@ -45,7 +45,7 @@ class Day:
     def writers(self, word: str) -> Iterator[str]:
         """Who wrote a word, once per question."""
         for text, user in zip(self.texts, self.users, strict=True):
-            if word in _words(text):
+            if word in words_of(text):
                 yield user
 
 
@@ -74,7 +74,7 @@ def _day(calls: list[Call]) -> Day:
         if key not in asked:
             stratum = words.setdefault((call.feature, call.inclusion_probability >= 1), Words())
             stratum.n += 1
-            stratum.in_questions.update(_words(text))
+            stratum.in_questions.update(words_of(text))
         asked[key] = asked.get(key, 0.0) + 1 / call.inclusion_probability
     return Day(
         [text for text, _ in asked],
@@ -84,5 +84,6 @@ def _day(calls: list[Call]) -> Day:
     )
 
 
-def _words(text: str) -> set[str]:
-    return set(_WORD.findall(text.lower()))
+def words_of(question: str) -> set[str]:
+    """The words of a question as far as it is read."""
+    return set(_WORD.findall(question[:_LENGTH].lower()))

@@ -16,8 +16,10 @@ from statistics import median
 
 import numpy as np
 
-from llmops_jobs.evals.questions import Questions, Stratum, Words
+from llmops_jobs.evals.questions import Questions, Stratum, Words, words_of
+from llmops_jobs.evals.reading import calls_of_day
 from llmops_jobs.evals.shift import Finding, Shift
+from llmops_jobs.lake import Lake
 
 REFERENCE_DAYS = 28
 _LEAST_DAYS = 7
@@ -53,6 +55,19 @@ def word_findings(questions: Questions, project: str, day: date, floor: int) -> 
         )
         findings.append(Finding("words", f"feature={feature}", shift, detail))
     return findings
+
+
+def showing(lake: Lake, project: str, day: date, feature: str, n: int) -> list[tuple[str, str]]:
+    """(trace, observation) of calls of a feature whose question has the word that rose most."""
+    questions = Questions(lake)
+    days = [day - timedelta(days=back) for back in range(1, REFERENCE_DAYS + 1)]
+    before = [questions.of(project, each).words for each in days]
+    found = rise(before, questions.of(project, day).words, feature)
+    if found is None or not found[0]:
+        return []
+    calls = (call for call in calls_of_day(lake, project, day) if call.feature == feature)
+    mine = [call for call in calls if found[0] in words_of(call.question)]
+    return [(call.trace_id, call.observation_id) for call in mine[:n]]
 
 
 def rise(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes, policy
+from pathlib import Path
 
+import dagster as dg
 import jsonschema
 import pytest
 
@@ -87,3 +89,40 @@ def test_a_digest_waits_for_business_hours(database: Database) -> None:
 def test_a_pager_is_not_for_digests() -> None:
     with pytest.raises(ValueError, match="is for incidents"):
         Channel(name="p", kind="pagerduty", secret_env="K", digest=True)
+
+
+def test_a_night_s_report_reaches_the_channel_by_the_sensor_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llmops_jobs.definitions import build_defs
+    from llmops_jobs.launch import materialize
+    from llmops_jobs.resources import DeploymentResource
+    from llmops_jobs.sensors import deliver_alerts
+
+    hook = "{name: hook, kind: webhook, url_env: HOOK, allow_private: true, digest: true}"
+    config = tmp_path / "llmops.yaml"
+    config.write_text(f"projects: [{{id: {PROJECT}}}]\nalerts: {{channels: [{hook}]}}\n")
+    monkeypatch.setenv("LLMOPS_CONFIG", str(config))
+    monkeypatch.setenv("LLMOPS_HOME", str(tmp_path))
+    monkeypatch.delenv("LLMOPS_DATABASE_URL", raising=False)
+    for name in ("LANGFUSE_BASE_URL", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    database = DeploymentResource().open().database
+    only = ("usage_daily", "project")
+    fill(database, last=yesterday, days=40, only=only, tenants=("acme",))
+    with receiving() as receiver, dg.instance_for_test() as instance:
+        monkeypatch.setenv("HOOK", receiver.url)
+        for _ in range(2):  # the night, and the night again
+            outcome = materialize(yesterday, yesterday, instance=instance, select="report")
+            assert outcome.success, outcome.error
+            context = dg.build_sensor_context(instance=instance)
+            asked = deliver_alerts(context, deployment=DeploymentResource())
+            if isinstance(asked, dg.SensorResult):
+                job = build_defs().resolve_job_def("delivery")
+                assert job.execute_in_process(instance=instance).success
+        assert str(asked.skip_message) == "no message is due"
+    (body,) = receiver.bodies
+    assert (body["kind"], body["day"]) == ("digest", str(yesterday))
+    assert body["report"] == ""  # a page that is not on the web is no link
+    assert body["summary"] and body["also"]

@@ -22,7 +22,7 @@ def _evaluate(database: Database, day: date = DAY) -> list[dict[str, Any]]:
     return database.table("incident").to_dict("records")  # type: ignore[return-value]
 
 
-def _calm(database: Database, days: int = 9) -> None:
+def _calm(database: Database, days: int = 12) -> None:
     for ago in range(1, days + 1):
         usage(database, DAY - timedelta(days=ago), [*_DAY])
 
