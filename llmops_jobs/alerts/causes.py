@@ -30,7 +30,7 @@ EXPLAINS = 0.3
 _EXPLAINS_ALL = 0.6
 _WHOLE = 0.95  # a slice with so much of the traffic says no more than "everything"
 _TOGETHER_DAYS = 1
-# Topics that are never part of something else.
+# Topics that are never part of something of another topic.
 ALONE = ("budget", "data")
 RANK = {"info": 0, "warning": 1, "critical": 2}
 # What is told of first when several kinds of trouble are one: the nearest to a cause.
@@ -116,7 +116,7 @@ def causes(
 
 
 def _within(topic: str, findings: list[Finding], overlap: Overlap) -> list[Cause]:
-    if topic in ALONE:
+    if topic == "budget":  # each has its own owner
         return [Cause(finding) for finding in findings]
     left = list(findings)
     found = []

@@ -201,3 +201,15 @@ def test_a_dearer_model_is_told_whatever_the_mix_of_its_tokens(database: Databas
         "model m: price of the same tokens, against the two weeks before 1.25, usually 1.00 "
         "(n=1,000)"
     ]
+
+
+def test_what_is_wrong_with_the_copy_of_a_day_is_one_incident(database: Database) -> None:
+    _calm(database)
+    usage(database, DAY, [{"errors": 500, "feature": "chat"}, _DAY[1]])
+    row = {"rows_here": 6655, "rows_source": 6735, "duplicates": 79, "late_rows": 0}
+    row |= {"unexplained": 1, "status": "differs", "detail": "1 came after the pull"}
+    database.replace_day("reconciliation", PROJECT, DAY, pd.DataFrame([row]))
+    copy, errors = sorted(_evaluate(database), key=lambda row: str(row["rule"]))
+    assert (copy["rule"], copy["severity"]) == ("duplicate-data", "warning")
+    assert set(json.loads(copy["detail"])["rules"]) == {"duplicate-data", "data-completeness"}
+    assert errors["rule"] == "error-rate-by-feature"
