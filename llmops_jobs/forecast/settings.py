@@ -87,7 +87,7 @@ class ForecastSettings(Section):
         description="share of spend below which ETS is chosen on a grid alone, without statsmodels",
     )
     processes: int = Field(
-        1, ge=1, le=64, description="that fit series where there are hundreds; same numbers"
+        1, ge=1, le=64, description="that fit series where there are thousands; same numbers"
     )
     anomaly_fdr: float = Field(0.05, gt=0, lt=1, description="false discovery rate of anomalies")
     anomaly_share: float = Field(

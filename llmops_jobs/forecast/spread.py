@@ -18,7 +18,7 @@ from llmops_jobs.forecast.fit import Fit
 
 Floats = NDArray[np.float64]
 
-_WORTH = 400  # series from which starting processes pays
+_WORTH = 2000  # series from which starting processes pays: below, one is done in seconds
 _CHUNK = 64  # series at a time: the trials of the grid then stay in memory
 
 
