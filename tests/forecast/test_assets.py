@@ -22,7 +22,7 @@ from llmops_jobs.forecast.scorecard import HORIZONS
 from llmops_jobs.resources import DeploymentResource
 from llmops_jobs.schedules import END_TAG, START_TAG
 from llmops_jobs.store import Database
-from tests.forecast.usage import PROJECT, nights, store, usage
+from tests.forecast.usage import PROJECT, nights, row, store, usage
 
 CONFIG = """
 projects: [{id: test-project}]
@@ -219,3 +219,27 @@ def test_a_level_that_moved_is_told_with_its_date(home: Database) -> None:
     told = CliRunner().invoke(forecast_command, [], catch_exceptions=False).output
     assert "total: level x4." in told or "total: level x3.9" in told
     assert f"since {since}" in told
+
+
+def test_a_night_of_odd_amounts_is_forecast_with_sound_intervals(home: Database) -> None:
+    rows, last = usage(41), NIGHTS[-1]
+    odd = [row(day, 1e5, tenant="credited", feature="odd") for day in nights(0, 41)]
+    odd += [row(day, 1e5, tenant="jumped", feature="odd") for day in nights(0, 41)]
+    odd += [row(day, 0.0, tenant="silent", feature="odd") for day in nights(0, 41)]
+    odd += [row(day, 1e5, tenant="equal", feature="odd") for day in nights(0, 41)]
+    odd += [row(last, 1e5, tenant="one-day", feature="odd")]
+    for each in odd:
+        if each["tenant"] == "credited":
+            each["cost_usd"] = -each["cost_usd"]
+        if each["tenant"] == "jumped" and each["day"] == last - timedelta(days=6):
+            each["cost_usd"] *= 10**12
+    store(home, pd.concat([rows, pd.DataFrame(odd)]))
+    result = run()
+    assert all(check.passed for check in result.get_asset_check_evaluations())
+    daily = home.table("spend_forecast", PROJECT, as_of=last, metric="tokens", horizon=1)
+    for tenant in ("credited", "jumped", "equal", "one-day"):
+        (found,) = daily[daily["scope"] == f"tenant={tenant}"].to_dict("records")
+        assert 0 <= found["p025"] < found["p50"] < found["p975"]
+    cost = home.table("spend_forecast", PROJECT, as_of=last, metric="cost_usd", horizon=1)
+    (jumped,) = cost[cost["scope"] == "tenant=jumped"].to_dict("records")
+    assert 0 < jumped["p975"] < 1000
