@@ -100,8 +100,8 @@ def nightly(home: Deployment) -> dict[str, tuple[float, float]]:
     taken = {}
     for name, (compute, write) in parts.items():
         whole = best(lambda write=write: list(write(home, PROJECT, [DAY])))  # type: ignore[misc]
-        computed = best(compute, 1)
-        taken[name] = (computed, max(whole - computed, 0.0))
+        computed = min(best(compute), whole)
+        taken[name] = (computed, whole - computed)
     return taken
 
 
@@ -140,45 +140,45 @@ _Q = "[0.5, 0.9, 0.95, 0.99]"
 _GAMMA = 1.01 / 0.99
 _METRICS = ("latency", "first", "speed")
 _START = "epoch_us(start_time)"
-# Rows of calls and traces with their metrics. The cell of a trace by the number of the row that
-# it is taken from: a struct of texts as the argument of arg_max costs five times as much.
-_TABLES = """
-    CREATE TEMP TABLE calls AS SELECT o.* EXCLUDE (cost_details, usage_details), c.cost_usd,
-        u.error_type, u.family_id, u.waste_reason, u.wasted_usd, u.attempts, u.attempt, u.is_final,
-        latency_s AS latency, time_to_first_token_s AS first,
-        output_tokens / nullif(latency_s, 0) AS speed
-    FROM observations o JOIN costs c USING (trace_id, observation_id)
-    JOIN outcomes u USING (trace_id, observation_id) WHERE is_model_call;
+# Calls and traces with their metrics. The cell of a trace by the number of the row that it is
+# taken from, as the last member of what is compared: `arg_max` costs twice as much.
+_METRIC = """latency_s AS latency, time_to_first_token_s AS first,
+    output_tokens / nullif(latency_s, 0) AS speed"""
+_TRACES = """
     CREATE TEMP TABLE cells AS SELECT row_number() OVER () AS cell, * FROM (
         SELECT DISTINCT environment, provider, model, feature, prompt_name,
             coalesce(prompt_version, -1) AS version, tenant, is_evaluation FROM observations);
     CREATE TEMP TABLE grouped AS SELECT trace_id,
-        arg_min(cell, {'r': NOT is_root, 's': start_time, 'o': observation_id}) AS root,
-        arg_max(cell, {'g': level <> 'ERROR', 's': start_time, 'o': observation_id})
-            FILTER (is_model_call) AS answer,
-        max(end_time) - min(start_time) AS took, max(session_id) AS session_id,
+        min({'r': NOT is_root, 's': start_time, 'c': cell}).c AS root,
+        max({'g': level <> 'ERROR', 's': start_time, 'c': cell}) FILTER (is_model_call).c AS answer,
+        epoch_us(max(end_time)) - epoch_us(min(start_time)) AS took, max(session_id) AS session_id,
         sum(output_tokens) FILTER (is_model_call) AS tokens,
-        min(completion_start_time) FILTER (is_model_call) - min(start_time) AS waited,
+        epoch_us(min(completion_start_time) FILTER (is_model_call)) - epoch_us(min(start_time))
+            AS waited,
         count(*) FILTER (is_model_call AND level <> 'ERROR') AS ok
-        FROM observations JOIN cells ON cells.environment = observations.environment
-            AND cells.provider = observations.provider AND cells.model = observations.model
-            AND cells.feature = observations.feature
-            AND cells.prompt_name = observations.prompt_name
-            AND cells.version = coalesce(observations.prompt_version, -1)
-            AND cells.tenant = observations.tenant
-            AND cells.is_evaluation = observations.is_evaluation
+        FROM observations o JOIN cells c ON c.environment = o.environment
+            AND c.provider = o.provider AND c.model = o.model AND c.feature = o.feature
+            AND c.prompt_name = o.prompt_name AND c.version = coalesce(o.prompt_version, -1)
+            AND c.tenant = o.tenant AND c.is_evaluation = o.is_evaluation
         GROUP BY 1;
     CREATE TEMP TABLE traces AS SELECT trace_id, root, answer, session_id, ok,
-        epoch(took) AS latency, epoch(waited) AS first, tokens / nullif(epoch(took), 0) AS speed
+        took / 1e6 AS latency, waited / 1e6 AS first, tokens / nullif(took / 1e6, 0) AS speed
         FROM grouped;
 """
-_SUMS = f"""SELECT {CELL}, count(*), sum(cost_usd), sum(input_tokens), sum(output_tokens),
-    count(*) FILTER (level = 'ERROR') FROM calls GROUP BY ALL"""
+_CALLS = f"""
+    CREATE TEMP TABLE calls AS SELECT o.trace_id, {CELL}, level, start_time, status_message,
+        input_tokens, output_tokens, c.cost_usd, u.error_type, u.family_id, u.waste_reason,
+        u.wasted_usd, u.attempts, u.attempt, u.is_final, {_METRIC}
+    FROM observations o JOIN costs c USING (trace_id, observation_id)
+    JOIN outcomes u USING (trace_id, observation_id) WHERE is_model_call;
+"""
+_SUMS = """count(*), sum(cost_usd), sum(input_tokens), sum(output_tokens),
+    count(*) FILTER (level = 'ERROR')"""
 
 
-def _exact(table: str, key: str) -> str:
+def _exact(table: str, key: str, sums: str = "count(*)") -> str:
     columns = ", ".join(f"quantile_cont({m}, {_Q}), count({m})" for m in _METRICS)
-    return f"SELECT {key}, {columns} FROM {table} GROUP BY ALL"
+    return f"SELECT {key}, {columns}, {sums} FROM {table} GROUP BY ALL"
 
 
 def _intervals(table: str, key: str) -> str:
@@ -205,9 +205,14 @@ def _buckets(table: str, key: str, metric: str) -> str:
 
 
 _LEVELS = (("calls", CELL), ("traces", "root, answer"))
-PERCENTILES = [_SUMS, *(_exact(*level) for level in _LEVELS)]
+_PRICED = f"""(SELECT *, {_METRIC} FROM observations JOIN costs USING (trace_id, observation_id)
+    WHERE is_model_call)"""
+PERCENTILES = [_TRACES, _exact(_PRICED, CELL, _SUMS), _exact(*_LEVELS[1])]
 EVERYTHING = [
-    *PERCENTILES,
+    _TRACES,
+    _CALLS,
+    _exact(*_LEVELS[0], _SUMS),
+    _exact(*_LEVELS[1]),
     *(_intervals(*level) for level in _LEVELS),
     *(_buckets(*level, metric) for level in _LEVELS for metric in _METRICS),
     f"""SELECT {CELL}, error_type, family_id, count(*), sum(wasted_usd),
@@ -240,9 +245,11 @@ def by_hand(home: Deployment, queries: list[str]) -> None:
         for name in ("observations", "costs", "outcomes", "scores"):
             found = home.lake.files(name, PROJECT, [DAY])
             db.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({found})")
-        db.execute(_TABLES)
         for query in queries:
-            db.sql(query).to_arrow_table()
+            if "CREATE" in query:
+                db.execute(query)
+            else:
+                db.sql(query).to_arrow_table()
 
 
 def _home(path: Path) -> Deployment:
