@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -61,16 +62,23 @@ def test_the_price_file_changes_the_contract_price_on_the_marked_day(
 
 
 def test_list_prices_are_those_of_the_public_price_book() -> None:
-    """The catalogue's prices against the installed book, for every model that it knows."""
+    """The catalogue's prices against the installed book at noon (some are lower at night), for
+    every model that it knows."""
     from genai_prices import Usage, calc_price
 
     from llmops_jobs.demo.replay.catalogue import MODELS, SWAPPED
 
     unknown = set()
+    noon = datetime(2026, 11, 23, 12, tzinfo=UTC)
     for model in (*MODELS, SWAPPED):
         million = Usage(input_tokens=100_000, output_tokens=100_000)
         try:
-            priced = calc_price(million, model_ref=model.response, provider_id=_book_id(model))
+            priced = calc_price(
+                million,
+                model_ref=model.response,
+                provider_id=_book_id(model),
+                genai_request_timestamp=noon,
+            )
         except LookupError:
             unknown.add(model.name)
             continue
