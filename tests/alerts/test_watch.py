@@ -12,17 +12,16 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from llmops_jobs.alerts.delivery import deliver
 from llmops_jobs.alerts.evaluate import evaluate_day
 from llmops_jobs.alerts.system import watch_missed
 from llmops_jobs.alerts.watch.tick import Watcher
-from llmops_jobs.demo.replay import Replay
 from llmops_jobs.demo.server import MemorySource, Running, running
 from llmops_jobs.demo.server.faults import Fault
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.resources import DeploymentResource
 from llmops_jobs.store import Database
 from tests.alerts.traffic import usage
+from tests.alerts.watching import cell, point, told
 from tests.facts import DAY
 
 PROJECT = "local-project"
@@ -39,22 +38,8 @@ def server(
     source: MemorySource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Running]:
     with running(source) as opened:
-        _point(monkeypatch, tmp_path, opened)
+        point(monkeypatch, tmp_path, opened)
         yield opened
-
-
-def _point(
-    monkeypatch: pytest.MonkeyPatch, home: Path, server: Running, database: Database | None = None
-) -> None:
-    monkeypatch.chdir(home)
-    monkeypatch.setenv("LLMOPS_HOME", str(home))
-    for name in ("LLMOPS_CONFIG", "LLMOPS_DATABASE_URL"):
-        monkeypatch.delenv(name, raising=False)
-    if database is not None:
-        url = database.engine.url.render_as_string(hide_password=False)
-        monkeypatch.setenv("LLMOPS_DATABASE_URL", url)
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -97,17 +82,7 @@ def _wire(at: datetime) -> str:
 def _usual(database: Database, cells: list[dict[str, Any]] | None = None, days: int = 10) -> None:
     """Days before with 2 % of failed calls."""
     for ago in range(1, days + 1):
-        usage(database, DAY - timedelta(days=ago), cells or [_cell()], project=PROJECT)
-
-
-def _cell(**values: Any) -> dict[str, Any]:
-    names = {"provider": "openai", "model": "gpt-4o-mini", "feature": "chat"}
-    return {**names, "requests": 1000, "errors": 20, **values}
-
-
-def _told(database: Database) -> list[tuple[str, str]]:
-    rows = database.table("notification").sort_values("created_at", kind="stable")
-    return [(row["kind"], json.loads(row["payload"])["summary"]) for _, row in rows.iterrows()]
+        usage(database, DAY - timedelta(days=ago), cells or [cell()], project=PROJECT)
 
 
 def test_a_storm_is_told_within_minutes_and_its_end_within_the_hour(
@@ -122,11 +97,11 @@ def test_a_storm_is_told_within_minutes_and_its_end_within_the_hour(
     for minute in range(0, 180, 5):
         now = NOON + timedelta(minutes=minute)
         watcher.tick(home, now)
-        seen += [(minute, kind) for kind, _ in _told(home.database)[len(seen) :]]
+        seen += [(minute, kind) for kind, _ in told(home.database)[len(seen) :]]
     assert [kind for _, kind in seen] == ["open", "resolve"]
     assert 0 < seen[0][0] <= 15
     assert 60 < seen[1][0] <= 125
-    _, summary = _told(home.database)[0]
+    _, summary = told(home.database)[0]
     assert "mostly rate limit" in summary
 
 
@@ -182,10 +157,10 @@ def test_a_server_that_asks_for_patience_is_not_waited_for_and_nothing_is_lost(
     server.state.faults.set([Fault("rate_limited", last=1, seconds=90)])
     said = watcher.tick(home, NOON)
     assert said["default"].startswith("not looked at: ")
-    assert _told(home.database) == []
+    assert told(home.database) == []
     watcher.close()  # its budget is closed for the 90 seconds: a new process begins anew
     watcher.tick(home, NOON + timedelta(minutes=5))
-    assert [kind for kind, _ in _told(home.database)] == ["open"]
+    assert [kind for kind, _ in told(home.database)] == ["open"]
 
 
 def test_the_night_confirms_what_the_watch_told_and_tells_nobody_again(
@@ -195,19 +170,19 @@ def test_the_night_confirms_what_the_watch_told_and_tells_nobody_again(
     _usual(home.database)
     source.add(_calls(NOON + timedelta(hours=11), 60, every=2))
     watcher.tick(home, NOON + timedelta(hours=11, minutes=59))
-    usage(home.database, DAY, [_cell(errors=300)], project=PROJECT)
+    usage(home.database, DAY, [cell(errors=300)], project=PROJECT)
     for _ in range(2):
         now = NOON + timedelta(hours=13, minutes=30)
         evaluate_day(home.database, home.settings.alerts, PROJECT, DAY, now=now)
     (row,) = home.database.table("incident").to_dict("records")
     assert (row["state"], row["first_day"], row["last_day"]) == ("open", DAY, DAY)
-    assert [kind for kind, _ in _told(home.database)] == ["open"]
+    assert [kind for kind, _ in told(home.database)] == ["open"]
     # From here on it is the night's: the next one ends it.
     tomorrow = DAY + timedelta(days=1)
-    usage(home.database, tomorrow, [_cell()], project=PROJECT)
+    usage(home.database, tomorrow, [cell()], project=PROJECT)
     now = NOON + timedelta(hours=38)
     evaluate_day(home.database, home.settings.alerts, PROJECT, tomorrow, now=now)
-    assert [kind for kind, _ in _told(home.database)] == ["open", "resolve"]
+    assert [kind for kind, _ in told(home.database)] == ["open", "resolve"]
 
 
 def test_a_night_does_not_end_what_has_begun_just_before_midnight(
@@ -217,16 +192,16 @@ def test_a_night_does_not_end_what_has_begun_just_before_midnight(
     _usual(home.database)
     source.add(_calls(NOON + timedelta(hours=11, minutes=30), 120, every=2))
     watcher.tick(home, NOON + timedelta(hours=11, minutes=50))
-    usage(home.database, DAY, [_cell(errors=25)], project=PROJECT)  # the whole day looks well
+    usage(home.database, DAY, [cell(errors=25)], project=PROJECT)  # the whole day looks well
     now = NOON + timedelta(hours=13, minutes=20)
     evaluate_day(home.database, home.settings.alerts, PROJECT, DAY, now=now)
     watcher.tick(home, now)
-    assert [kind for kind, _ in _told(home.database)] == ["open"]
+    assert [kind for kind, _ in told(home.database)] == ["open"]
     watcher.tick(home, now + timedelta(hours=2))  # and no call since: nothing says that it is over
     assert home.database.table("incident")["state"].tolist() == ["open"]
     source.add(_calls(now + timedelta(hours=2), 60, every=0))
     watcher.tick(home, now + timedelta(hours=3))
-    assert [kind for kind, _ in _told(home.database)] == ["open", "resolve"]
+    assert [kind for kind, _ in told(home.database)] == ["open", "resolve"]
 
 
 def test_what_was_over_by_the_night_is_not_opened_by_it_again(
@@ -239,10 +214,10 @@ def test_what_was_over_by_the_night_is_not_opened_by_it_again(
     watcher.tick(home, NOON + timedelta(minutes=40))
     watcher.tick(home, NOON + timedelta(hours=2, minutes=20))
     # The night sees it best under another name.
-    usage(home.database, DAY, [_cell(errors=300)], project=PROJECT)
+    usage(home.database, DAY, [cell(errors=300)], project=PROJECT)
     now = NOON + timedelta(hours=14)
     evaluate_day(home.database, home.settings.alerts, PROJECT, DAY, now=now)
-    assert [kind for kind, _ in _told(home.database)] == ["open", "resolve"]
+    assert [kind for kind, _ in told(home.database)] == ["open", "resolve"]
 
 
 def test_an_incident_of_a_night_is_not_told_again_by_the_watch(
@@ -251,13 +226,13 @@ def test_an_incident_of_a_night_is_not_told_again_by_the_watch(
     home = Deployment.from_environment()
     _usual(home.database)
     yesterday = DAY - timedelta(days=1)
-    usage(home.database, yesterday, [_cell(errors=300)], project=PROJECT)
+    usage(home.database, yesterday, [cell(errors=300)], project=PROJECT)
     now = NOON - timedelta(hours=10)
     evaluate_day(home.database, home.settings.alerts, PROJECT, yesterday, now=now)
     source.add(_calls(NOON - timedelta(hours=1), 60, every=2))
     watcher.tick(home, NOON)
     watcher.tick(home, NOON + timedelta(hours=3))
-    assert [kind for kind, _ in _told(home.database)] == ["open"]
+    assert [kind for kind, _ in told(home.database)] == ["open"]
     assert home.database.table("incident")["state"].tolist() == ["open"]
 
 
@@ -277,7 +252,7 @@ def test_two_watches_at_once_open_one_incident(source: MemorySource, server: Run
     for one in watchers:
         one.close()
     assert len(home.database.table("incident")) == 1
-    assert [kind for kind, _ in _told(home.database)] == ["open"]
+    assert [kind for kind, _ in told(home.database)] == ["open"]
 
 
 def test_an_objective_burns_within_the_hour_by_googles_paging_rows(
@@ -291,7 +266,7 @@ def test_an_objective_burns_within_the_hour_by_googles_paging_rows(
     home = Deployment.from_environment()
     source.add(_calls(NOON, 60))
     watcher.tick(home, NOON + timedelta(minutes=59))
-    ((kind, summary),) = _told(home.database)
+    ((kind, summary),) = told(home.database)
     assert kind == "open"
     assert "burns 100.0 times as fast as its budget in the last hour" in summary
 
@@ -306,7 +281,7 @@ def test_money_that_goes_too_fast_is_told_by_its_budget(
     dear = {"usageDetails": {"input": 1_000_000, "output": 0}}  # 15 cents a call
     source.add(_calls(NOON, 60, every=0, **dear))
     watcher.tick(home, NOON + timedelta(minutes=59))
-    ((kind, summary),) = _told(home.database)
+    ((kind, summary),) = told(home.database)
     assert kind == "open"
     assert summary == "Budget all of $300 a month: $8.85 in the last hour, 22 times its pace"
 
@@ -336,9 +311,9 @@ def test_a_clock_that_goes_back_opens_and_ends_nothing(
     source.add(_calls(NOON, 30, every=2))
     for now in (NOON + timedelta(minutes=30), NOON - timedelta(hours=1), NOON - timedelta(days=2)):
         watcher.tick(home, now)
-    assert [kind for kind, _ in _told(home.database)] == ["open"]
+    assert [kind for kind, _ in told(home.database)] == ["open"]
     watcher.tick(home, NOON + timedelta(minutes=35))
-    assert [kind for kind, _ in _told(home.database)] == ["open"]
+    assert [kind for kind, _ in told(home.database)] == ["open"]
 
 
 def test_the_sensor_says_what_it_saw(
@@ -359,48 +334,3 @@ def test_the_sensor_says_what_it_saw(
         context = dg.build_sensor_context(instance=instance)
         said = sensors.watch_today(context, deployment=DeploymentResource())
     assert str(said.skip_message).startswith("not watched: project default: set LANGFUSE_SECRET")
-
-
-@pytest.mark.parametrize(
-    ("event", "provider", "begins", "words"),
-    [
-        ("retry-storm", "openai", timedelta(hours=13), "mostly rate limit"),
-        ("outage", "gcp.gemini", timedelta(hours=9, minutes=20), "mostly provider 5xx"),
-    ],
-)
-def test_the_demos_faults_are_told_within_fifteen_minutes(
-    event: str,
-    provider: str,
-    begins: timedelta,
-    words: str,
-    any_database: Database,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    replay = Replay(seed=1, days=60, end=datetime(2026, 11, 23, tzinfo=UTC).date())
-    first = next(each.first_day for each in replay.events() if each.id == event)
-    start = datetime.fromisoformat(first).replace(tzinfo=UTC) + begins
-    with running(replay) as server:
-        _point(monkeypatch, tmp_path, server, any_database)
-        home = Deployment.from_environment()
-        cells = [_cell(provider=name, errors=25, model=name) for name in ("openai", "gcp.gemini")]
-        for ago in range(1, 11):
-            day = start.date() - timedelta(days=ago)
-            usage(home.database, day, cells, project=replay.project_id)
-        watcher = Watcher()
-        told: dict[int, str] = {}
-        for minute in range(-30, 20, 5):
-            now = start + timedelta(minutes=minute)
-            watcher.tick(home, now)
-            deliver(home.database, home.settings.alerts, clock=lambda now=now: now)
-            for kind, summary in _told(home.database)[len(told) :]:
-                assert kind in ("open", "escalate")
-                told[minute] = summary
-        watcher.close()
-    opened = min(told)
-    assert 0 < opened <= 15
-    assert f"provider {provider}" in told[opened]
-    assert words in told[opened]
-    assert len(home.database.table("incident")) == 1
-    assert set(home.database.table("notification")["status"]) == {"sent"}
-    home.database.engine.dispose()
