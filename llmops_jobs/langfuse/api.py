@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -24,7 +24,9 @@ from llmops_jobs.errors import SourceError
 from llmops_jobs.langfuse import wire
 from llmops_jobs.langfuse.answers import TooMuchError
 from llmops_jobs.langfuse.client import Client
+from llmops_jobs.langfuse.page_end import with_all_versions
 from llmops_jobs.langfuse.raw import Batch
+from llmops_jobs.langfuse.wire import instant
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +54,12 @@ class Kind(Generic[RowT]):
     end: str
     limit: int
     fields: str
+    ended: Callable[[wire.Decoded[RowT]], wire.Decoded[RowT]] = lambda page: page
 
 
 OBSERVATION_KIND: Kind[wire.Observation] = Kind(
     OBSERVATIONS, wire.Observation, wire.observation_table, lambda row: row.start_time,
-    "fromStartTime", "toStartTime", 1000, wire.OBSERVATION_FIELDS,
+    "fromStartTime", "toStartTime", 1000, wire.OBSERVATION_FIELDS, with_all_versions,
 )  # fmt: skip
 SCORE_KIND: Kind[wire.Score] = Kind(
     SCORES, wire.Score, wire.score_table, lambda row: row.timestamp,
@@ -148,7 +151,7 @@ class Api:
         if window.cursor:
             query.append(("cursor", window.cursor))
         try:
-            page = self.client.get(kind.path, query, decoder.decode)
+            page = kind.ended(self.client.get(kind.path, query, decoder.decode))
         except TooMuchError as error:
             return Batch(kind.table([]), pages=0), _less(window, error)
         batch = Batch(kind.table(page.rows), page.rejects, 1, page.bytes)
@@ -211,11 +214,6 @@ class Api:
 TEXTS = pa.schema(
     [(name, pa.string()) for name in ("trace_id", "observation_id", "input", "output", "metadata")]
 )
-
-
-def instant(value: datetime) -> str:
-    """ISO 8601 with `Z`: the API refuses times without an offset, and reads milliseconds."""
-    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _text_table(rows: list[wire.Text]) -> pa.Table:

@@ -31,13 +31,14 @@ from llmops_jobs import days
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.errors import SourceError
 from llmops_jobs.langfuse import score_rows
-from llmops_jobs.langfuse.api import OBSERVATION_KIND, instant
+from llmops_jobs.langfuse.api import OBSERVATION_KIND
 from llmops_jobs.langfuse.gather import Gathered
 from llmops_jobs.langfuse.landing import content_of
 from llmops_jobs.langfuse.project import ProjectKeys
 from llmops_jobs.langfuse.reach import out_of_reach
 from llmops_jobs.langfuse.reconcile import count_days
 from llmops_jobs.langfuse.sources import open_api, open_source
+from llmops_jobs.langfuse.wire import instant
 from llmops_jobs.store import Database
 from llmops_jobs.store.tables import ingest
 

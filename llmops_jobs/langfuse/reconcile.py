@@ -20,10 +20,10 @@ import pyarrow.compute as pc
 from llmops_jobs import days
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.errors import SourceError
-from llmops_jobs.langfuse.api import instant
 from llmops_jobs.langfuse.client import Client
 from llmops_jobs.langfuse.project import ProjectKeys
 from llmops_jobs.langfuse.reach import out_of_reach
+from llmops_jobs.langfuse.wire import instant
 
 METRICS = "/api/public/v2/metrics"
 _DAYS_AT_ONCE = 60

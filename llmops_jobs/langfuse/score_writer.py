@@ -26,8 +26,9 @@ from typing import Any, Final
 import orjson
 
 from llmops_jobs.errors import SourceError
-from llmops_jobs.langfuse.api import SCORES, instant
+from llmops_jobs.langfuse.api import SCORES
 from llmops_jobs.langfuse.client import Client, server_version
+from llmops_jobs.langfuse.wire import instant
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
@@ -94,6 +94,11 @@ class Text(msgspec.Struct, gc=False, rename="camel"):
     input: msgspec.Raw = msgspec.Raw(b"null")
     output: msgspec.Raw = msgspec.Raw(b"null")
     metadata: msgspec.Raw = _NOTHING
+
+
+def instant(value: datetime) -> str:
+    """ISO 8601 with `Z`: the API refuses times without an offset, and reads milliseconds."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Meta(msgspec.Struct):
