@@ -46,12 +46,21 @@ class Server:
     def url(self, database: str) -> str:
         return f"postgresql+psycopg2://postgres@{self.address}/{database}"
 
+    def stop(self) -> None:
+        """As a crash does."""
+        self._do("-m", "immediate", "stop")
+
+    def start(self) -> None:
+        self._do("start")
+
     def restart(self) -> None:
-        """Stops it as a crash does, and starts it again."""
-        for arguments in (["-m", "immediate", "stop"], ["start"]):
-            subprocess.run(
-                [*self.control, *arguments], check=True, capture_output=True, cwd=self.folder
-            )
+        self.stop()
+        self.start()
+
+    def _do(self, *arguments: str) -> None:
+        subprocess.run(
+            [*self.control, *arguments], check=True, capture_output=True, cwd=self.folder
+        )
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from llmops_jobs.errors import ConfigError
+from llmops_jobs.errors import ConfigError, UserError
 from llmops_jobs.store.tables import TABLES
 
 
@@ -40,10 +40,21 @@ class Database:
             sa.event.listen(self.engine, "connect", _sqlite_pragmas)
 
     def create(self) -> None:
-        """Brings an empty or older database to the tables of this version."""
+        """Brings an empty or older database to the tables of this version.
+
+        Raises UserError when the server does not answer.
+        """
         from llmops_jobs.store import migrate
 
-        if migrate.current(self.engine) != migrate.HEAD:
+        try:
+            found = migrate.current(self.engine)
+        except sa.exc.OperationalError as error:
+            why = str(error.orig).strip().partition("\n")[0]
+            raise UserError(
+                f"the database {self.url} cannot be reached ({why}): see that its server runs; "
+                "what was to be done is done again by the next tick or run"
+            ) from error
+        if found != migrate.HEAD:
             migrate.upgrade(self.engine)
 
     def replace_day(
