@@ -6,12 +6,14 @@ Dagster UI plots.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from llmops_jobs.days import by_day
 from llmops_jobs.signals import bias, errors, feedback, latency, tools, unit_cost
@@ -24,19 +26,27 @@ Told = Iterator[tuple[date, Mapping[str, Any]]]
 
 
 def write_outcomes(home: Deployment, project: str, days: Sequence[date]) -> Told:
+    """A day that comes in parts is written as they come, and replaced at once."""
     settings = home.settings.signals
     for day, rows in outcome_rows.compute(home.engine, home.lake, project, days, settings):
-        home.lake.replace_day("outcomes", project, day, rows)
-        reason = rows["waste_reason"].to_numpy(zero_copy_only=False)
-        yield (
-            day,
-            {
-                "dagster/row_count": rows.num_rows,
-                "errors": int((rows["error_type"].to_numpy(zero_copy_only=False) != "").sum()),
-                "retries": int((rows["attempt"].to_numpy() > 1).sum()),
-                "wasted_calls": int((reason != "").sum()),
-            },
-        )
+        told: Counter[str] = Counter()
+
+        def heard(part: pa.Table, told: Counter[str] = told) -> pa.Table:
+            told.update(_told_of(part))
+            return part
+
+        parts = heard(rows) if isinstance(rows, pa.Table) else map(heard, rows)
+        home.lake.replace_day("outcomes", project, day, parts)
+        yield day, dict(told)
+
+
+def _told_of(rows: pa.Table) -> dict[str, int]:
+    return {
+        "dagster/row_count": rows.num_rows,
+        "errors": int((rows["error_type"].to_numpy(zero_copy_only=False) != "").sum()),
+        "retries": int((rows["attempt"].to_numpy() > 1).sum()),
+        "wasted_calls": int((rows["waste_reason"].to_numpy(zero_copy_only=False) != "").sum()),
+    }
 
 
 def write_latency(home: Deployment, project: str, days: Sequence[date]) -> Told:

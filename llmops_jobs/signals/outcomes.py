@@ -16,7 +16,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from llmops_jobs.lake import schema
+from llmops_jobs.lake import files, schema
+from llmops_jobs.lake.part import PartOfTraces
 from llmops_jobs.signals import attempts, votes
 from llmops_jobs.signals.cells import ERROR
 from llmops_jobs.signals.families import family
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from llmops_jobs.lake.engine import Engine
     from llmops_jobs.signals.cells import Tables
 
+PART_ROWS: Final = 1_000_000  # observations of a day that are held at once
 WASTE_REASONS: Final = ("schema_invalid", "failed", "superseded", "truncated", "user_rejected")
 TRUNCATED: Final = ("length", "max_tokens", "max_output_tokens", "model_context_window_exceeded")
 # Keys under which instrumentations say which attempt a call is; those of the second count from 0.
@@ -40,6 +42,10 @@ _SAYS_ATTEMPT: Final = "attempt|retr|logical_call|request_group|idempotency"
 _KEY: Final = ["day", "trace_id", "observation_id"]
 _SIBLINGS: Final = ["day", "trace_id", "parent_observation_id", "name"]
 _MESSAGE: Final = ("status_message", "finish_reason")
+_SCORES: Final = (
+    *("day", "name", "source", "data_type", "value", "string_value", "subject_kind"),
+    *("trace_id", "observation_id"),
+)
 _REJECTED: Final = pa.schema(
     [("day", pa.date32()), ("trace_id", pa.string()), ("observation_id", pa.string())]
 )
@@ -48,18 +54,50 @@ _SAID: Final = pa.schema([*_REJECTED, ("said_attempt", pa.int64()), ("said_call"
 
 def compute(
     engine: Engine, lake: Lake, project: str, days: Sequence[date], settings: SignalSettings
-) -> Iterator[tuple[date, pa.Table]]:
+) -> Iterator[tuple[date, pa.Table | Iterator[pa.Table]]]:
     """Each day's rows of the lake's `outcomes`, from its observations, costs, scores and text.
+
+    The days of at most `PART_ROWS` observations are one aggregate; a larger day comes as tables
+    of some of its traces each, computed as they are asked for: memory is that of one.
 
     Raises nothing of its own: what cannot be classified is `unknown`, what cannot be grouped is a
     logical call of one attempt.
     """
-    said = _said(engine.run(_saying, lake, project, days))
-    extra = {"said": said, "rejected": _rejected(lake, project, days, settings)}
-    calls = engine.run(_calls, lake, project, days, extra)
-    rows = _ends(calls, settings.retry_gap_seconds)
+    parts = {day: -(-lake.count("observations", project, day) // PART_ROWS) for day in days}
+    together = [day for day in days if parts[day] <= 1]
+    whole: dict[date, pa.Table] = {}
+    if together:
+        rejected = _rejected(lake.read_days("scores", project, together, _SCORES), settings)
+        calls = _found(engine, lake, project, together, rejected)
+        rows = _ends(calls, settings.retry_gap_seconds)
+        for day in together:
+            whole[day] = rows.filter(pc.equal(calls["day"], pa.scalar(day, pa.date32())))
+        del calls, rows
     for day in days:
-        yield day, rows.filter(pc.equal(calls["day"], pa.scalar(day, pa.date32())))
+        if day in whole:
+            yield day, whole.pop(day)
+        else:
+            yield day, _in_parts(engine, lake, project, day, settings, parts[day])
+
+
+def _in_parts(
+    engine: Engine, lake: Lake, project: str, day: date, settings: SignalSettings, of: int
+) -> Iterator[pa.Table]:
+    """A day's rows in `of` tables. Attempts are siblings in a trace: each has whole traces."""
+    scores = files.parts(lake, "scores", project, day, _SCORES)
+    rejected = pa.concat_tables(
+        [_REJECTED.empty_table(), *(_rejected(rows, settings) for rows in scores)]
+    )
+    for part in range(of):
+        calls = _found(PartOfTraces(engine, part, of), lake, project, [day], rejected)
+        yield _ends(calls, settings.retry_gap_seconds)
+
+
+def _found(
+    engine: Engine, lake: Lake, project: str, days: Sequence[date], rejected: pa.Table
+) -> pa.Table:
+    said = _said(engine.run(_saying, lake, project, days))
+    return engine.run(_calls, lake, project, days, {"said": said, "rejected": rejected})
 
 
 def _ends(calls: pa.Table, gap: float) -> pa.Table:
@@ -205,14 +243,12 @@ def _said(rows: pa.Table) -> pa.Table:
     )
 
 
-def _rejected(lake: Lake, project: str, days: Sequence[date], settings: SignalSettings) -> pa.Table:
-    """Traces and calls that people voted down on these days."""
-    names = ["day", "name", "source", "data_type", "value", "string_value", "subject_kind",
-             "trace_id", "observation_id"]  # fmt: skip
-    scores = lake.read_days("scores", project, days, names).to_pandas()
-    kind = scores["subject_kind"]
-    down = (votes.polarity(scores, settings.feedback) < 0) & (scores["source"] != "EVAL")
-    rows = scores[down & kind.isin(["trace", "observation"])].copy()
+def _rejected(scores: pa.Table, settings: SignalSettings) -> pa.Table:
+    """Traces and calls that people voted down by these scores."""
+    table = scores.to_pandas()
+    kind = table["subject_kind"]
+    down = (votes.polarity(table, settings.feedback) < 0) & (table["source"] != "EVAL")
+    rows = table[down & kind.isin(["trace", "observation"])].copy()
     rows["observation_id"] = rows["observation_id"].where(rows["subject_kind"] != "trace", "")
     return pa.Table.from_pandas(rows[_KEY], schema=_REJECTED, preserve_index=False)
 
