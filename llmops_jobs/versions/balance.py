@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from llmops_jobs.versions.calls import STANDS_FOR
 from llmops_jobs.versions.estimate import Slices, differences
 from llmops_jobs.versions.pairs import Pair
 
@@ -53,13 +54,13 @@ def balance(pair: Pair, whole: Slices) -> list[Imbalance]:
 
     `whole` is the pair's slice of everything.
     """
-    calls, arm = pair.calls, pair.arms.arm
+    calls, arm, stand_for = pair.calls, pair.arms.arm, pair.calls[STANDS_FOR]
     # Users, not calls, are assigned: theirs is the number that chance depends on.
     users = [np.count_nonzero(np.bincount(pair.arms.cluster[arm == side])) for side in (0, 1)]
     noise = float(np.sqrt(1 / users[0] + 1 / users[1]))
 
     def left(value: np.ndarray, deviation: float) -> float | None:
-        found = next(differences(pair.arms, value, [whole]), None)
+        found = next(differences(pair.arms, value, [whole], stand_for), None)
         if found is None:
             return None
         return found[1].difference / deviation if deviation > 0 else 0.0
@@ -67,31 +68,37 @@ def balance(pair: Pair, whole: Slices) -> list[Imbalance]:
     rows = []
     for name in ("feature", "tenant"):
         codes, level = np.unique(calls[name], return_inverse=True)
-        row = _levels(name, [calls.text(code) for code in codes], level, arm, noise)
+        row = _levels(name, [calls.text(code) for code in codes], level, arm, stand_for, noise)
         # What is compared is compared within these two: nothing of them is left by construction.
         rows.append(replace(row, smd_after=0.0))
     for name, levels, level in (
         ("hour", _HOURS, calls["hour"] // 6),
         ("weekday", _WEEKDAYS, (calls["day"] - 1) % 7),  # day 1 of the calendar was a Monday
     ):
-        row = _levels(name, levels, level, arm, noise)
+        row = _levels(name, levels, level, arm, stand_for, noise)
         inside = (level == levels.index(row.level)).astype(float)
         rows.append(replace(row, smd_after=left(inside, row.deviation)))
     tokens = calls["input_tokens"]
     known = np.isfinite(tokens)
-    sides = [tokens[known & (arm == side)] for side in (0, 1)]
-    if len(sides[0]) and len(sides[1]):
-        row = _number("input_tokens", sides[0], sides[1], noise)
+    sides = [known & (arm == side) for side in (0, 1)]
+    if sides[0].any() and sides[1].any():
+        old, new = ((tokens[of], stand_for[of]) for of in sides)
+        row = _number("input_tokens", old, new, noise)
         logs = np.log1p(np.where(known, tokens, np.nan))
         rows.append(replace(row, smd_after=left(logs, row.deviation)))
     return rows
 
 
 def _levels(
-    covariate: str, names: Sequence[str], level: np.ndarray, arm: np.ndarray, noise: float
+    covariate: str,
+    names: Sequence[str],
+    level: np.ndarray,
+    arm: np.ndarray,
+    stands_for: np.ndarray,
+    noise: float,
 ) -> Imbalance:
     """The level whose share differs most. `level` is the number of its name, a call each."""
-    counts = np.bincount(level * 2 + arm, minlength=2 * len(names)).reshape(-1, 2)
+    counts = np.bincount(level * 2 + arm, stands_for, 2 * len(names)).reshape(-1, 2)
     shares = counts / counts.sum(axis=0)
     deviation = np.sqrt((shares * (1 - shares)).sum(axis=1) / 2)
     apart = shares[:, 1] - shares[:, 0]
@@ -103,17 +110,27 @@ def _levels(
     return Imbalance(covariate, names[most], old, new, float(before[most]), None, spread, noise)
 
 
-def _number(covariate: str, old: np.ndarray, new: np.ndarray, noise: float) -> Imbalance:
-    """Means, and their difference on the log scale, on which lengths are about normal."""
-    logs = [np.log1p(side) for side in (old, new)]
-    deviation = float(np.sqrt((logs[0].var() + logs[1].var()) / 2))
-    apart = float(logs[1].mean() - logs[0].mean())
+def _number(
+    covariate: str,
+    old: tuple[np.ndarray, np.ndarray],
+    new: tuple[np.ndarray, np.ndarray],
+    noise: float,
+) -> Imbalance:
+    """Means, and their difference on the log scale, on which lengths are about normal. A side is
+    its values and what each stands for."""
+    means = [float(np.average(value, weights=weight)) for value, weight in (old, new)]
+    logs = [(np.log1p(value), weight) for value, weight in (old, new)]
+    centres = [float(np.average(log, weights=weight)) for log, weight in logs]
+    spreads = [
+        np.average((log - centre) ** 2, weights=weight)
+        for (log, weight), centre in zip(logs, centres, strict=True)
+    ]
+    deviation = float(np.sqrt((spreads[0] + spreads[1]) / 2))
+    apart = centres[1] - centres[0]
     if deviation < 1e-9:  # all alike, but for the rounding of sums
         deviation, apart = 0.0, 10 * float(np.sign(apart)) if abs(apart) > 1e-9 else 0.0
     before = apart / deviation if deviation > 0 else apart
-    return Imbalance(
-        covariate, "", float(old.mean()), float(new.mean()), before, None, deviation, noise
-    )
+    return Imbalance(covariate, "", means[0], means[1], before, None, deviation, noise)
 
 
 def caveats(pair: Pair, rows: list[Imbalance]) -> Iterator[str]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FEEDBACK = "positive_feedback"
 PASS = "pass_rate:"  # and the scorer's name
 WEIGHT = "scored_weight"  # inverse inclusion probability of a scored call
+STANDS_FOR = "stands_for"  # calls that a call stands for: 1, of a sampled day more
 
 
 @dataclass
@@ -48,7 +49,8 @@ class Calls:
 
     Numbers of `names`: prompt_name, prompt_version, request_model, model, feature, tenant. Hashes:
     trace, cluster (the user, else the session, else the trace). Others: day (ordinal), hour (UTC),
-    error (1 failed), the metrics, a column PASS + scorer (1 passed) each, WEIGHT and FEEDBACK.
+    error (1 failed), the metrics, a column PASS + scorer (1 passed) each, WEIGHT, STANDS_FOR and
+    FEEDBACK.
     """
 
     columns: dict[str, np.ndarray]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmops_jobs.versions.balance import Imbalance, balance, caveats
-from llmops_jobs.versions.calls import FEEDBACK, PASS, WEIGHT, Calls
+from llmops_jobs.versions.calls import FEEDBACK, PASS, STANDS_FOR, WEIGHT, Calls
 from llmops_jobs.versions.estimate import Difference, differences
 from llmops_jobs.versions.pairs import FirstSeen, Pair, pairs, slices
 from llmops_jobs.versions.sequence import e_benjamini_hochberg
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WINDOW = 28
+OF_A_SAMPLE = "counts are of a sample"  # how a caveat begins that takes nothing from a verdict
 
 _MEASURES = (
     Measure("error_rate", higher_is_better=False, margin=0.005),
@@ -57,16 +58,20 @@ def compare(calls: Calls, day: date, settings: VersionSettings, first_seen: Firs
     balanced: list[dict[str, object]] = []
     for pair in pairs(calls, day, first_seen):
         parts = slices(pair)
+        sampled = list(_sampled(pair, settings.calls_per_day))
         imbalances = balance(pair, parts[0])
         balanced += [_balance_row(pair, row) for row in imbalances]
         of_pair = [*_in_turn(pair), *caveats(pair, imbalances)]
         for measure in measures(pair.calls):
             column = _COLUMNS.get(measure.name, measure.name)
-            weight = pair.calls[WEIGHT] if column.startswith(PASS) else None
+            is_scored = column.startswith(PASS)
+            weight = pair.calls[WEIGHT if is_scored else STANDS_FOR]
+            # Scored calls are all there; of others, that many requests bring one into the sample.
+            each = 1.0 if is_scored else float(weight.mean())
             for name, found in differences(pair.arms, pair.calls[column], parts, weight):
                 judged = judge(measure, found)
-                said = [*of_pair, *_no_overlap(found)]
-                rows.append(_row(pair, measure, name, found, judged, said))
+                said = [*of_pair, *_no_overlap(found), *sampled]
+                rows.append(_row(pair, measure, name, found, judged, said, each))
                 evidence.append(judged.e_value if name != "total" else 0.0)
     sliced = [index for index, row in enumerate(rows) if row["slice"] != "total"]
     rate = settings.false_discovery_rate
@@ -86,7 +91,13 @@ def measures(calls: Calls) -> Iterator[Measure]:
 
 
 def _row(
-    pair: Pair, measure: Measure, name: str, found: Difference, judged: Judged, said: list[str]
+    pair: Pair,
+    measure: Measure,
+    name: str,
+    found: Difference,
+    judged: Judged,
+    said: list[str],
+    each: float,
 ) -> dict[str, object]:
     return {
         "subject": pair.subject,
@@ -102,9 +113,18 @@ def _row(
         "low": judged.low,
         "high": judged.high,
         "verdict": judged.verdict,
-        "needed": judged.needed,
+        "needed": judged.needed and round(judged.needed * each),
         "caveat": "; ".join(said),
     }
+
+
+def _sampled(pair: Pair, limit: int) -> Iterator[str]:
+    held, all_calls = len(pair.calls), round(pair.calls[STANDS_FOR].sum())
+    if held < all_calls:
+        yield (
+            f"{OF_A_SAMPLE}, {held:,} of about {all_calls:,} calls "
+            f"(days of more than {limit:,} are sampled)"
+        )
 
 
 def _in_turn(pair: Pair) -> Iterator[str]:

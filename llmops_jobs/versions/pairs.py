@@ -8,7 +8,7 @@ from datetime import date
 
 import numpy as np
 
-from llmops_jobs.versions.calls import Calls
+from llmops_jobs.versions.calls import STANDS_FOR, Calls
 from llmops_jobs.versions.estimate import Arms, Slices
 
 _SMALLEST_ARM = 30  # calls in the window
@@ -69,13 +69,14 @@ def _sizes(
     calls: Calls, version: str, rows: np.ndarray, day: date
 ) -> dict[str, tuple[int, bool, int]]:
     """Version -> calls, whether it ran on `day`, its first day in the window; large arms only."""
-    codes, days = calls[version][rows], calls["day"][rows]
+    codes, days, stand_for = calls[version][rows], calls["day"][rows], calls[STANDS_FOR][rows]
     found: dict[str, tuple[int, bool, int]] = {}
     for code in np.unique(codes):
-        of_version = days[codes == code]
+        inside = codes == code
+        of_version = days[inside]
         if len(of_version) >= _SMALLEST_ARM:
             ran = bool(of_version.max() == day.toordinal())
-            found[calls.text(code)] = (len(of_version), ran, int(of_version.min()))
+            found[calls.text(code)] = (round(stand_for[inside].sum()), ran, int(of_version.min()))
     return found
 
 
@@ -121,11 +122,19 @@ def _with_slowness(calls: Calls, arm: np.ndarray) -> Calls:
     for metric, name in (("latency_s", "slower"), ("time_to_first_token_s", "first_token_slower")):
         value = calls[metric]
         known = np.isfinite(value)
-        usual = value[known & (arm == 0)]
+        usual = known & (arm == 0)
         for p in (50, 95):
-            limit = np.quantile(usual, p / 100) if len(usual) else np.nan
+            limit = _quantile(value[usual], calls[STANDS_FOR][usual], p / 100)
             more[f"{name}_than_p{p}"] = np.where(known, value > limit, np.nan)
     return calls.having(**more)
+
+
+def _quantile(value: np.ndarray, stands_for: np.ndarray, share: float) -> float:
+    if not len(value):
+        return np.nan
+    if (stands_for == 1).all():
+        return float(np.quantile(value, share))
+    return float(np.quantile(value, share, weights=stands_for, method="inverted_cdf"))
 
 
 def slices(pair: Pair) -> list[Slices]:
@@ -135,7 +144,8 @@ def slices(pair: Pair) -> list[Slices]:
     # The first call of a stratum tells what stratum it is.
     first = np.unique(arms.stratum, return_index=True)[1]
     for dimension in _SLICES:
-        codes, sizes = np.unique(calls[dimension], return_counts=True)
+        codes, place = np.unique(calls[dimension], return_inverse=True)
+        sizes = np.bincount(place, calls[STANDS_FOR])
         by_size = sorted((-size, calls.text(code)) for code, size in zip(codes, sizes, strict=True))
         named = [text for _, text in by_size if text]
         if len(named) < 2:

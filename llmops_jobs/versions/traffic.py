@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,47 +10,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmops_jobs.deployment import Deployment
-from llmops_jobs.versions.calls import FEEDBACK, PASS, WEIGHT, Calls, Names, identity, joined
+from llmops_jobs.versions.calls import (
+    FEEDBACK,
+    PASS,
+    STANDS_FOR,
+    WEIGHT,
+    Calls,
+    Names,
+    identity,
+    joined,
+)
+from llmops_jobs.versions.sample import NAMES, calls_by_day, drawing, product_calls
 
 if TYPE_CHECKING:
-    import ibis.expr.types as ir
     import pandas as pd
     import pyarrow as pa
 
 _METRICS = ("cost_usd", "input_tokens", "output_tokens", "latency_s", "time_to_first_token_s")
 _PART_ROWS = 500_000
-_NAMES = ("prompt_name", "prompt_version", "request_model", "model", "feature", "tenant")
-
-
-def product_calls(tables: Mapping[str, ir.Table]) -> ir.Table:
-    """Model calls of the product with what they cost, in order (an engine definition)."""
-    observations, costs = tables["observations"], tables["costs"]
-    observations = observations.filter(
-        observations.is_model_call & ~observations.is_evaluation & (observations.model != "")
-    )
-    calls = observations.left_join(costs, ["trace_id", "observation_id"])
-    return calls.select(
-        "trace_id",
-        "observation_id",
-        "day",
-        "start_time",
-        *_NAMES,
-        "user_id",
-        "session_id",
-        "latency_s",
-        "time_to_first_token_s",
-        "input_tokens",
-        "output_tokens",
-        error=(calls.level == "ERROR").cast("float64"),
-        cost_usd=calls.cost_usd.cast("float64"),
-    ).order_by("day", "start_time", "observation_id")
 
 
 class Traffic:
     """Calls and votes of a run, each day read once for all the nights that look back on it.
 
-    `last` is the last day of the run: small days are read ahead together, up to there. What a night
-    sees are the days up to it, whatever has been read.
+    `last` is the last day of the run: small days are read ahead together, up to there, a batch at a
+    time. What a night sees are the days up to it, whatever has been read. Of a day of more than
+    `versions.calls_per_day` calls a sample is held (`sample`).
     """
 
     def __init__(self, deployment: Deployment, project: str, last: date) -> None:
@@ -67,7 +52,7 @@ class Traffic:
         days = [first + timedelta(days=offset) for offset in range(length)]
         for old in [kept for kept in self._calls if kept < first]:
             del self._calls[old], self._votes[old]
-        self._read_from(next((each for each in days if each not in self._calls), None))
+        self._read_from(next((each for each in days if each not in self._calls), None), day)
         calls = joined([self._calls[each] for each in days])
         traces, values = zip(*(self._votes[each] for each in days), strict=True)
         return with_feedback(calls, np.concatenate(traces), np.concatenate(values))
@@ -87,7 +72,7 @@ class Traffic:
         )
         return {(row.request_model, row.model): row.first_seen for row in rows.itertuples()}
 
-    def _read_from(self, first: date | None) -> None:
+    def _read_from(self, first: date | None, until: date) -> None:
         from llmops_jobs.lake.batches import batches
 
         if first is None:
@@ -95,14 +80,24 @@ class Traffic:
         home, project = self._deployment, self._project
         ahead = [first + timedelta(days=n) for n in range(max((self._last - first).days, 0) + 1)]
         for batch in batches(home.lake, project, ahead):
-            rows = home.engine.run(product_calls, home.lake, project, batch)
             scores = self._scores(batch)
+            limit = home.settings.versions.calls_per_day
+            drawn_by = drawing(self._sizes(batch), limit, scores["trace_id"])
+            rows = home.engine.run(product_calls, home.lake, project, batch, drawn_by)
             calls = joined([_coded(part, self._names, scores) for part in _parts(rows)])
             ordinals = calls["day"]
             for day in batch:
                 start, end = np.searchsorted(ordinals, [day.toordinal(), day.toordinal() + 1])
                 self._calls[day] = calls.take(np.arange(start, end))
                 self._votes[day] = self._thumbs(day)
+            if batch[-1] >= until:
+                return
+
+    def _sizes(self, days: Sequence[date]) -> dict[date, int]:
+        """Calls of the product by day."""
+        home = self._deployment
+        rows = home.engine.run(calls_by_day, home.lake, self._project, days).to_pylist()
+        return {row["day"]: row["calls"] for row in rows}
 
     def _scores(self, days: Sequence[date]) -> pd.DataFrame:
         """Every verdict of a scorer on calls of these days, the newest scorer version last."""
@@ -123,9 +118,12 @@ class Traffic:
 
     def _thumbs(self, day: date) -> tuple[np.ndarray, np.ndarray]:
         """Trace and value (1 up, 0 down) of the votes that users gave on a day."""
+        import pyarrow.compute as pc
+
         columns = ["trace_id", "value", "source", "data_type"]
-        rows = self._deployment.lake.read_day("scores", self._project, day, columns).to_pandas()
-        rows = rows[(rows["source"] == "API") & (rows["data_type"] == "BOOLEAN")]
+        votes = self._deployment.lake.read_day("scores", self._project, day, columns)
+        is_vote = pc.and_(pc.equal(votes["source"], "API"), pc.equal(votes["data_type"], "BOOLEAN"))
+        rows = votes.filter(is_vote).to_pandas()
         return identity(rows["trace_id"]), rows["value"].to_numpy(dtype=float)
 
 
@@ -164,7 +162,7 @@ def _coded(rows: pd.DataFrame, names: Names, scores: pd.DataFrame) -> Calls:
     )
     version = rows["prompt_version"]
     texts = {
-        **{name: rows[name] for name in _NAMES},
+        **{name: rows[name] for name in NAMES},
         "prompt_version": version.astype("Int64").astype("string").fillna(""),
     }
     columns = {
@@ -173,6 +171,7 @@ def _coded(rows: pd.DataFrame, names: Names, scores: pd.DataFrame) -> Calls:
         "trace": trace,
         "cluster": cluster,
         "error": rows["error"].to_numpy(dtype=float),
+        STANDS_FOR: rows["stands_for"].to_numpy(dtype=float),
         **{name: names.codes(values) for name, values in texts.items()},
     }
     # A failed call is cheap and quick because it did nothing: only its failing counts.

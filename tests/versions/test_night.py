@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from llmops_jobs.versions.calls import PASS, WEIGHT, Calls, Names, identity
+from llmops_jobs.versions.calls import PASS, STANDS_FOR, WEIGHT, Calls, Names, identity
 from llmops_jobs.versions.compare import Night, compare
 from llmops_jobs.versions.sequence import e_benjamini_hochberg, e_value
 from llmops_jobs.versions.settings import VersionSettings
@@ -47,7 +47,7 @@ def _calls(frame: pd.DataFrame) -> Calls:
     }
     passed = [name for name in frame.columns if name.startswith(PASS)]
     columns |= {name: frame[name].to_numpy(dtype=float) for name in passed}
-    columns[WEIGHT] = np.ones(n)
+    columns[WEIGHT] = columns[STANDS_FOR] = np.ones(n)
     nothing = np.array([], dtype=np.uint64)
     return with_feedback(Calls(columns, names), nothing, nothing.astype(float))
 

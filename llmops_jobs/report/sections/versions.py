@@ -24,6 +24,7 @@ from llmops_jobs.report.model import (
     name,
 )
 from llmops_jobs.report.words import clean, write
+from llmops_jobs.versions.compare import OF_A_SAMPLE
 
 _VERDICTS: dict[str, tuple[Status, str]] = {
     "worse": ("act", "Worse"),
@@ -224,7 +225,8 @@ def _worse(edition: Edition, rows: list[Any]) -> Finding:
     if kind == "prompt" and traces:
         evidence.append(Link(text="calls", href=traces))
     # A prompt's version is a person's choice; a model that answers in another's place often is not.
-    status: Status = "act" if kind == "prompt" and not row.caveat else "watch"
+    is_fair = not row.caveat or row.caveat.startswith(OF_A_SAMPLE)
+    status: Status = "act" if kind == "prompt" and is_fair else "watch"
     weight = abs(row.difference or 0.0) * (row.n_candidate or 0)
     return Finding(status=status, topic="Version", prose=prose, evidence=evidence, weight=weight)
 

@@ -101,12 +101,14 @@ def _calls(
     import pandas as pd
 
     from llmops_jobs.lake.batches import batches
-    from llmops_jobs.versions.traffic import product_calls
+    from llmops_jobs.versions.sample import product_calls, undrawn
 
     lake, parts = deployment.lake, []
     version = rules.version if not rules.label else _labelled(deployment, project, rules)
     for batch in batches(lake, project, days):
-        rows = deployment.engine.run(product_calls, lake, project, batch).to_pandas()
+        rows = deployment.engine.run(
+            product_calls, lake, project, batch, undrawn(batch)
+        ).to_pandas()
         kept = pd.Series(True, index=rows.index)
         if rules.prompt:
             kept &= rows["prompt_name"] == rules.prompt
