@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
-from datetime import UTC, datetime
+from datetime import datetime
 
 from llmops_jobs.alerts import delivery, outbox
 from llmops_jobs.alerts.settings import AlertSettings, Channel
 from llmops_jobs.store import Database
 
 
-def main(url: str, dies_at: int, now: str) -> None:
+def main(url: str, hook: str, dies_at: int, moment: datetime) -> None:
     """Steps: 0 before a lease, 1 after it, 2 after the send, 3 after the mark; then the next."""
     step = 0
 
@@ -39,10 +38,6 @@ def main(url: str, dies_at: int, now: str) -> None:
         reached()
 
     outbox.lease, outbox.mark, delivery.send = leased, marked, sent  # type: ignore[assignment]
+    os.environ["HOOK"] = hook
     channel = Channel(name="hook", kind="webhook", url_env="HOOK", allow_private=True)
-    moment = datetime.fromisoformat(now).astimezone(UTC)
     delivery.deliver(Database(url), AlertSettings(channels=(channel,)), clock=lambda: moment)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
