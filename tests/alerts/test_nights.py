@@ -321,6 +321,12 @@ def test_the_command_line_lists_shows_acknowledges_and_silences(
     assert "ok      log" in run("test")
     day = DAY.isoformat()
     assert "1 incidents" in run("replay", "--from", day, "--to", day)
+    event = {"id": "outage", "first_day": day, "last_day": day, "scope": "provider=a"}
+    (tmp_path / "events.json").write_text(json.dumps({"events": [event]}))
+    known = ("--from", day, "--to", day, "--events", "events.json", "--json")
+    answer = json.loads(run("replay", *known))
+    assert (answer["precision"], answer["recall"]) == (1.0, 1.0)
+    assert json.loads(run("replay", *known, "--rule", "late-data"))["missed"] == ["outage"]
     assert "no message was given up" in run("list", "--dead")
 
 
