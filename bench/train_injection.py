@@ -16,9 +16,8 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from llmops_jobs.evals.scorers import injection
+from llmops_jobs.evals.scorers import hashed, injection
 
-TARGET = Path(injection.__file__).with_name("injection.json")
 _C, _SMALLEST = 1.0, 0.03
 
 
@@ -43,17 +42,9 @@ def main(jailbreaks: Path, folder: Path, check: Path | None = None) -> None:
     truth = np.r_[np.ones(len(attacks)), np.zeros(len(plain))]
     x = injection.counts(texts, injection.find_injections(texts))
     model = LogisticRegression(C=_C, max_iter=500).fit(x, truth)
-    weights = model.coef_[0].round(2)
-    places = np.flatnonzero(np.abs(weights) >= _SMALLEST)
-    content = {
-        "about": "jailbreak prompts of Shen et al. 2024 (MIT) against ordinary ones; words hashed",
-        "intercept": round(float(model.intercept_[0]), 3),
-        "places": places.tolist(),
-        "weights": [round(float(w), 2) for w in weights[places]],
-    }
-    TARGET.write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
-    injection._weights.cache_clear()
-    print(f"{len(attacks)} attacks, {len(plain)} ordinary texts, {len(places)} weights")
+    about = "jailbreak prompts of Shen et al. 2024 (MIT) against ordinary ones; words hashed"
+    kept = hashed.keep("injection", about, model, _SMALLEST)
+    print(f"{len(attacks)} attacks, {len(plain)} ordinary texts, {kept} weights")
     if check is not None:
         from bench.agreement import compare
 

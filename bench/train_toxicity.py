@@ -19,9 +19,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 
-from llmops_jobs.evals.scorers import toxicity
+from llmops_jobs.evals.scorers import hashed, toxicity
 
-TARGET = Path(toxicity.__file__).with_name("toxicity.json")
 _SEED, _TWEETS, _C, _TWEET_WEIGHT, _PLAIN_WEIGHT = 0, 3000, 12.0, 0.05, 0.3
 
 
@@ -66,16 +65,8 @@ def main(moderation_path: Path, davidson_path: Path, folder: Path) -> None:
     never = fit(np.zeros(0, dtype=int)).predict_proba(x)[:, 1]
     print(f"moderation, trained on the other sets only: AUC {roc_auc_score(truth, never):.3f}")
     model = fit(np.arange(len(truth)))
-    weights = model.coef_[0].round(2)
-    places = np.flatnonzero(np.abs(weights) >= 0.05)
-    content = {
-        "about": "OpenAI moderation evaluation (MIT), Davidson et al. 2017 (MIT); words hashed",
-        "intercept": round(float(model.intercept_[0]), 3),
-        "places": places.tolist(),
-        "weights": [round(float(w), 2) for w in weights[places]],
-    }
-    TARGET.write_text(json.dumps(content, separators=(",", ":")) + "\n", encoding="utf-8")
-    toxicity._weights.cache_clear()
+    about = "OpenAI moderation evaluation (MIT), Davidson et al. 2017 (MIT); words hashed"
+    hashed.keep("toxicity", about, model, 0.05)
     marked = toxicity.probabilities(held_out) >= toxicity.THRESHOLD
     print(f"ordinary answers marked: {marked.mean():.4f} of {len(held_out)}")
     kept = toxicity.probabilities(prompts) >= toxicity.THRESHOLD

@@ -7,17 +7,15 @@ on jailbreak prompts that Shen et al. (2024, MIT) collected, against ordinary on
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
 from llmops_jobs.evals.batch import Batch
 from llmops_jobs.evals.scorer import Score, scorer
+from llmops_jobs.evals.scorers import hashed
 from llmops_jobs.evals.scorers.search import Texts
 
 _READ = 8000
@@ -108,7 +106,6 @@ _COMPILED["persona"] = (
 )
 
 
-BITS = 14
 #: From here on a question is taken for an attack.
 THRESHOLD = 0.5
 _OPENING = 1500
@@ -143,38 +140,20 @@ def _verdict(odd: float, asked: Mapping[str, float], retrieved: Mapping[str, flo
 
 def probabilities(texts: Sequence[str], found: Sequence[Mapping[str, float]]) -> np.ndarray:
     """That each text is an attack, from its opening's words and the patterns found in it."""
-    weights, intercept = _weights()
-    odds = counts(texts, found) @ weights + intercept
-    probability: np.ndarray = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
-    return probability
+    return hashed.probabilities("injection", counts(texts, found))
 
 
 def counts(texts: Sequence[str], found: Sequence[Mapping[str, float]]) -> Any:
     """Rows of hashed words, of length one, and of the patterns."""
     from scipy.sparse import csr_matrix, hstack
 
-    words = _vectorizer().transform([text[:_OPENING] for text in texts])
     shown = [[_SHOWN * (name in each) for name in _COMPILED] for each in found]
+    words = hashed.words(texts, _OPENING)
     return hstack([words, csr_matrix(np.reshape(shown, (len(texts), len(_COMPILED))))], "csr")
 
 
 #: What a pattern weighs beside the words in the fit.
 _SHOWN = 0.3
-
-
-@cache
-def _vectorizer() -> Any:
-    from sklearn.feature_extraction.text import HashingVectorizer
-
-    return HashingVectorizer(n_features=1 << BITS, alternate_sign=False, norm="l2", binary=True)
-
-
-@cache
-def _weights() -> tuple[np.ndarray, float]:
-    model = json.loads(files(__package__).joinpath("injection.json").read_text(encoding="utf-8"))
-    weights = np.zeros((1 << BITS) + len(_COMPILED))
-    weights[model["places"]] = model["weights"]
-    return weights, float(model["intercept"])
 
 
 def find_injections(texts: Sequence[str]) -> list[dict[str, float]]:
