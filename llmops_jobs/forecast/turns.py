@@ -11,11 +11,12 @@ on, a trend from its second week.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
+
+from llmops_jobs.forecast.change import Change, standing
 
 Floats = NDArray[np.float64]
 
@@ -29,47 +30,24 @@ _LEAST_LEVEL, _LEAST_GROWTH = 0.2, 0.05  # log of a ratio; log of a ratio a week
 _MOST_CORRELATED, _MOST_LASTING = 0.95, 0.9
 
 
-@dataclass(frozen=True)
-class Turn:
-    """A change since `day`. Of a level: `expected` and `value` are the amounts a day before and
-    after, `effect` their ratio minus one. Of a trend (metric ends in `_growth`): the growth a week
-    before and after, and their difference. `low`, `high` bound the effect at 95 %."""
-
-    scope: str
-    metric: str
-    day: date
-    value: float
-    expected: float
-    effect: float
-    low: float
-    high: float
-    p_value: float
-
-
 def detect(
     days: Sequence[date], keys: Sequence[tuple[str, str]], amounts: Floats, rate: float
-) -> list[Turn]:
+) -> list[Change]:
     """The turns that stand among `(days, series)` daily amounts; NaN is a day that is not known.
+
+    Of a level, `expected` and `value` are the amounts a day before and after, `effect` their ratio
+    minus one. Of a trend (metric ends in `_growth`): the growth a week before and after, and their
+    difference.
 
     `keys` are (scope, metric); `rate` is the false discovery rate. Nothing after the last day is
     seen. Days without an amount have no logarithm and are passed over; a series with few others
     has no course.
     """
-    from scipy.stats import false_discovery_control
-
     found = [turn for part in _parts(amounts[-WINDOW:]) for turn in _turns(days, keys, *part)]
-    if not found:
-        return []
-    adjusted = false_discovery_control([turn.p_value for turn in found])
-    standing = [
-        replace(turn, p_value=float(p))
-        for turn, p in zip(found, adjusted, strict=True)
-        if p <= rate
-    ]
-    return [turn for turn in standing if abs(np.log1p(turn.effect)) >= _least(turn)]
+    return [turn for turn in standing(found, rate) if abs(np.log1p(turn.effect)) >= _least(turn)]
 
 
-def _least(turn: Turn) -> float:
+def _least(turn: Change) -> float:
     return _LEAST_GROWTH if turn.metric.endswith(GROWTH) else _LEAST_LEVEL
 
 
@@ -92,7 +70,7 @@ def _turns(
     rows: NDArray[np.int64],
     columns: NDArray[np.int64],
     log: Floats,
-) -> Iterator[Turn]:
+) -> Iterator[Change]:
     """The clearest turn of each series."""
     from scipy.special import stdtr, stdtrit
 
@@ -138,7 +116,7 @@ def _turns(
             course = np.expm1(before + np.array([0.0, _WEEK * change[number]]))
             bounds = _WEEK * (change[number] + np.array([0.0, -half[number], half[number]]))
             ends = np.expm1(before + bounds) - course[0]
-        yield Turn(
+        yield Change(
             scope=scope,
             metric=metric if step else f"{metric}{GROWTH}",
             day=days[int(rows[place])],

@@ -12,10 +12,12 @@ a change is reported from the third day on and dated to its first day.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
+
+from llmops_jobs.forecast.change import Change, standing
 
 WINDOW = 56
 AFTER = 3  # days of the new level that are needed
@@ -39,38 +41,14 @@ class Panel:
     relative: np.ndarray
 
 
-@dataclass(frozen=True)
-class Change:
-    """`value` and `expected` are the levels after and before, `low`/`high` bound the effect."""
-
-    scope: str
-    metric: str
-    day: date
-    value: float
-    expected: float
-    effect: float
-    low: float
-    high: float
-    p_value: float
-
-
 def detect(panel: Panel, false_discovery_rate: float) -> list[Change]:
     """The changes that stand after correction for the number of series, by scope and metric.
 
     The effect of a relative series is a ratio minus one, that of others in their own unit.
     """
-    from scipy.stats import false_discovery_control
-
     found = [change for part in _parts(panel) for change in _splits(*part)]
-    if not found:
-        return []
-    corrected = false_discovery_control([change.p_value for change in found])
-    standing = [
-        replace(change, p_value=float(p))
-        for change, p in zip(found, corrected, strict=True)
-        if p <= false_discovery_rate
-    ]
-    return sorted(standing, key=lambda change: (change.scope, change.metric))
+    stand = standing(found, false_discovery_rate)
+    return sorted(stand, key=lambda change: (change.scope, change.metric))
 
 
 def _parts(panel: Panel) -> Iterator[tuple[Panel, np.ndarray]]:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from llmops_jobs.days import today
 from llmops_jobs.deployment import Deployment
-from llmops_jobs.forecast.turns import Turn
+from llmops_jobs.forecast.change import Change
 from llmops_jobs.forecast.turns import detect as detect_turns
 from llmops_jobs.langfuse.project import ProjectKeys
 from llmops_jobs.store import Database
 from llmops_jobs.versions import change_points
-from llmops_jobs.versions.change_points import Change
 from llmops_jobs.versions.events import Event, causes
 from llmops_jobs.versions.labels import prompt_labels
 from llmops_jobs.versions.mix import mix_shift
@@ -57,7 +56,7 @@ def changes_of(
     import pandas as pd
 
     panel, rate = series.panel(day), deployment.settings.versions.change_point_rate
-    changes: list[Change | Turn] = []
+    changes: list[Change] = []
     if panel is not None:
         changes += change_points.detect(panel, rate)
     spend = series.spend(day)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from llmops_jobs.deployment import Deployment
-from llmops_jobs.forecast.turns import Turn, detect
+from llmops_jobs.forecast.change import Change
+from llmops_jobs.forecast.turns import detect
 from llmops_jobs.store import Database
 from llmops_jobs.versions.nightly import changes_of, record_changes
 from llmops_jobs.versions.series import Series
@@ -27,7 +28,7 @@ def course(series: int = 1, *, seed: int = 4, noise: float = 0.08, memory: float
     return 4.0 + shock + np.where(np.arange(56) % 7 >= 5, -0.5, 0.0)[:, None]
 
 
-def found(log: np.ndarray, rate: float = 0.05) -> list[Turn]:
+def found(log: np.ndarray, rate: float = 0.05) -> list[Change]:
     keys = [(f"tenant={number}", "cost_usd") for number in range(log.shape[1])]
     return detect(DAYS[: len(log)], keys, np.exp(log), rate)
 

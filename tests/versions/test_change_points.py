@@ -6,7 +6,8 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from llmops_jobs.versions.change_points import Change, Panel, detect
+from llmops_jobs.forecast.change import Change
+from llmops_jobs.versions.change_points import Panel, detect
 
 START = date(2026, 1, 1)
 Columns = dict[tuple[str, str], np.ndarray]
