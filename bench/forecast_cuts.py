@@ -178,16 +178,7 @@ def _short(name: str, values: Floats, random: np.random.Generator) -> list[Task]
     for task in tasks_of._task(name, "short", values, end, HORIZON):
         train = task.train[-days:]
         if (train > 0).sum() >= max(days / 2, 2):
-            found.append(
-                Task(
-                    f"{task.name}#{days}",
-                    f"short{days}",
-                    train,
-                    task.actual,
-                    task.scale,
-                    task.origin,
-                )
-            )
+            found.append(tasks_of.shortened(task, days))
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +151,11 @@ def _base(business: dict[str, Floats], classes: dict[str, Floats]) -> list[tuple
     return chosen
 
 
+def shortened(task: Task, days: int) -> Task:
+    """The task with the last days of its history only."""
+    return replace(task, name=f"{task.name}#{days}", group=f"short{days}", train=task.train[-days:])
+
+
 def _short(base: list[tuple[str, Floats, int]]) -> list[Task]:
     tasks = []
     for name, values, end in base:
@@ -159,16 +164,7 @@ def _short(base: list[tuple[str, Floats, int]]) -> list[Task]:
             for days in (8, 14, 20, 35):
                 train = task.train[-days:]
                 if (train > 0).sum() >= days / 2:
-                    tasks.append(
-                        Task(
-                            f"{task.name}#{days}",
-                            f"short{days}",
-                            train,
-                            task.actual,
-                            task.scale,
-                            task.origin,
-                        )
-                    )
+                    tasks.append(shortened(task, days))
     return tasks
 
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from llmops_jobs.config import load
+from llmops_jobs.deployment import Deployment
 from llmops_jobs.lake import Lake
 from llmops_jobs.store import Database
+from tests.facts import PROJECT
 
 ROOT = Path(__file__).resolve().parent.parent
 # Real data and recorded answers, laid beside the checkout where they are to be had.
@@ -34,6 +37,24 @@ def no_langfuse(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys of a server that is not there: nothing listens, and nothing should ask."""
     for name in ("LANGFUSE_BASE_URL", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+
+@pytest.fixture
+def configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_langfuse: None
+) -> Callable[..., Deployment]:
+    """`configured("signals: {…}")`: a deployment of one project with these further lines, in a
+    folder of its own, which commands and runs of the test's process find too."""
+
+    def write(more: str = "") -> Deployment:
+        monkeypatch.chdir(tmp_path)
+        config = tmp_path / "llmops.yaml"
+        config.write_text(f"projects: [{{id: {PROJECT}}}]\n{more}\n")
+        monkeypatch.setenv("LLMOPS_CONFIG", str(config))
+        monkeypatch.setenv("LLMOPS_HOME", str(tmp_path / "home"))
+        return Deployment(load())
+
+    return write
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import dagster as dg
-import pytest
 
-from llmops_jobs.config import load
 from llmops_jobs.days import yesterday
 from llmops_jobs.definitions import defs
 from llmops_jobs.deployment import Deployment
@@ -14,13 +12,9 @@ from tests.facts import PROJECT, facts
 
 
 def test_checks_run_by_themselves_look_at_yesterday(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_langfuse: None
+    configured: Callable[..., Deployment],
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("llmops.yaml").write_text(f"projects: [{{id: {PROJECT}}}]\n")
-    monkeypatch.setenv("LLMOPS_CONFIG", "llmops.yaml")
-    monkeypatch.setenv("LLMOPS_HOME", str(tmp_path / "home"))
-    lake = Deployment(load()).lake
+    lake = configured().lake
     days = [yesterday() - timedelta(days=1), yesterday()]
     for day in days:  # calls, of which nothing was made
         lake.replace_day("observations", PROJECT, day, facts("observations", [{"day": day}]))

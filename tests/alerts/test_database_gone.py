@@ -26,7 +26,7 @@ from llmops_jobs.store import Database
 from tests.alerts.kills import HOOK, NOW, queue
 from tests.alerts.receiver import Receiver, receiving
 from tests.alerts.traffic import usage
-from tests.alerts.watching import cell, point, told
+from tests.alerts.watching import at, cell, point, told
 from tests.postgres import Server, available, server
 
 CONFIG = """
@@ -168,7 +168,7 @@ def test_a_fault_that_begins_while_it_is_gone_is_told_ten_minutes_later(
             clock = now + timedelta(minutes=minute)
             home = Deployment.from_environment()
             watcher.tick(home, clock)
-            deliver(home.database, home.settings.alerts, clock=lambda clock=clock: clock)  # type: ignore[misc]
+            deliver(home.database, home.settings.alerts, clock=at(clock))
             home.database.engine.dispose()
         watcher.close()
     assert [body["kind"] for body in receiver.bodies] == ["open"]
@@ -192,7 +192,7 @@ def test_a_message_that_was_sent_as_the_database_went_comes_again_with_its_key(
         deliver(database, settings, clock=lambda: NOW)
     for minute in (2, 5):
         with pytest.raises(sa.exc.OperationalError):
-            deliver(database, settings, clock=lambda m=minute: NOW + timedelta(minutes=m))  # type: ignore[misc]
+            deliver(database, settings, clock=at(NOW + timedelta(minutes=minute)))
     postgres.start()
     assert deliver(database, settings, clock=lambda: NOW + timedelta(minutes=10)).sent == 2
     assert outbox.counts(database, NOW + timedelta(minutes=10)) == (0, 0, 0)

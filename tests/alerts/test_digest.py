@@ -92,7 +92,7 @@ def test_a_pager_is_not_for_digests() -> None:
 
 
 def test_a_night_s_report_reaches_the_channel_by_the_sensor_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_langfuse: None
 ) -> None:
     from llmops_jobs.definitions import build_defs
     from llmops_jobs.launch import materialize
@@ -105,8 +105,6 @@ def test_a_night_s_report_reaches_the_channel_by_the_sensor_once(
     monkeypatch.setenv("LLMOPS_CONFIG", str(config))
     monkeypatch.setenv("LLMOPS_HOME", str(tmp_path))
     monkeypatch.delenv("LLMOPS_DATABASE_URL", raising=False)
-    for name in ("LANGFUSE_BASE_URL", "LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     database = DeploymentResource().open().database
     only = ("usage_daily", "project")

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from llmops_jobs.alerts.evaluate import evaluate_day
-from llmops_jobs.alerts.settings import AlertSettings
 from llmops_jobs.store import Database
-from tests.alerts.traffic import usage
+from tests.alerts.traffic import evaluated, usage
 from tests.facts import DAY, PROJECT
 
 _CELLS = [{"feature": "chat"}, {"feature": "search"}]
-
-
-def _evaluate(database: Database, day: date = DAY) -> list[dict[str, Any]]:
-    now = datetime(day.year, day.month, day.day, 2, tzinfo=UTC) + timedelta(days=1)
-    evaluate_day(database, AlertSettings(), PROJECT, day, now=now)
-    return database.table("incident").to_dict("records")  # type: ignore[return-value]
 
 
 def _drift(database: Database, day: date, *rows: dict[str, Any]) -> None:
@@ -40,7 +32,7 @@ def test_a_new_subject_is_one_incident_of_its_feature_however_it_is_seen(
 ) -> None:
     topic = {"kind": "topic", "subject": "t1", "before": 0.05, "after": 0.2}
     _drift(database, DAY, _words(0.3), topic)
-    (found,) = _evaluate(database)
+    (found,) = evaluated(database)
     assert json.loads(found["labels"]) == {"kind": "words", "subject": "feature=chat"}
     assert found["summary"] == (
         "Drift of words feature=chat: from 0.02 in the four weeks before to 0.3"
@@ -53,12 +45,12 @@ def test_a_subject_that_goes_on_is_not_told_again_each_time_it_is_plain(
     seen = [_words(0.3), _words(0.09, p=0.04), _words(0.25), _words(0.03, p=0.9), _words(0.3)]
     for ahead, row in enumerate(seen):
         _drift(database, DAY + timedelta(days=ahead), row)
-        found = _evaluate(database, DAY + timedelta(days=ahead))
+        found = evaluated(database, DAY + timedelta(days=ahead))
     assert [row["state"] for row in found] == ["open"]
     assert database.table("notification")["kind"].tolist() == ["open"]
     for ahead in (5, 6):
         _drift(database, DAY + timedelta(days=ahead), _words(0.03, p=0.9))
-        (found,) = [_evaluate(database, DAY + timedelta(days=ahead))]
+        (found,) = [evaluated(database, DAY + timedelta(days=ahead))]
     assert [row["state"] for row in found] == ["resolved"]
 
 
@@ -81,7 +73,7 @@ def test_a_drift_is_told_when_it_is_large_and_beyond_chance(
     database: Database, row: dict[str, Any], told: int
 ) -> None:
     _drift(database, DAY, row)
-    assert len(_evaluate(database)) == told
+    assert len(evaluated(database)) == told
 
 
 def _passed(database: Database, day: date, metric: str, rate: float) -> None:
@@ -105,7 +97,7 @@ def test_a_judge_that_changed_its_mind_is_the_cause_of_what_it_says(database: Da
     _judged_days(database, "helpful")
     canary = {"kind": "judge_canary", "subject": "helpful", "before": 0.9, "after": 0.5}
     _drift(database, DAY, canary)
-    (found,) = _evaluate(database)
+    (found,) = evaluated(database)
     labels = json.loads(found["labels"])
     assert (found["rule"], labels["kind"], labels["subject"]) == (
         "drift",
@@ -127,6 +119,6 @@ def test_a_judge_that_changed_its_mind_explains_nothing_that_it_did_not_judge(
     database.replace_day(
         "drift", PROJECT, DAY, pd.DataFrame(frame).assign(statistic=9.0, p_value=1e-6, detail="")
     )
-    assert {row["rule"] for row in _evaluate(database)} >= {"drift", "error-rate-by-feature"}
-    by_rule = {row["rule"]: json.loads(row["detail"])["rules"] for row in _evaluate(database)}
+    assert {row["rule"] for row in evaluated(database)} >= {"drift", "error-rate-by-feature"}
+    by_rule = {row["rule"]: json.loads(row["detail"])["rules"] for row in evaluated(database)}
     assert by_rule["drift"] == ["drift"]

@@ -23,6 +23,7 @@ from tests.alerts.kills import HOOK, NOW, message, queue
 from tests.alerts.receiver import receiving
 from tests.alerts.test_channels import MESSAGE
 from tests.alerts.traffic import usage
+from tests.alerts.watching import at
 from tests.facts import DAY, PROJECT
 
 SETTINGS = AlertSettings(channels=(HOOK,))
@@ -67,13 +68,13 @@ def test_a_server_that_is_down_for_ten_minutes_gets_everything_afterwards(
     monkeypatch.setenv("HOOK", "http://127.0.0.1:1/")
     for second in range(0, 600, 30):
         now = NOW + timedelta(seconds=second)
-        deliver(database, SETTINGS, clock=lambda now=now: now)  # type: ignore[misc]
+        deliver(database, SETTINGS, clock=at(now))
     assert outbox.counts(database, NOW)[2] == 0  # none was given up
     with receiving() as receiver:
         monkeypatch.setenv("HOOK", receiver.url)
         for minute in range(10, 40, 5):
             now = NOW + timedelta(minutes=minute)
-            deliver(database, SETTINGS, clock=lambda now=now: now)  # type: ignore[misc]
+            deliver(database, SETTINGS, clock=at(now))
     assert sorted(body["event_key"] for body in receiver.bodies) == sorted(keys)
 
 

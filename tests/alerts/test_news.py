@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from datetime import date, timedelta
 
 import pandas as pd
 import pytest
 
-from llmops_jobs.alerts.evaluate import evaluate_day
-from llmops_jobs.alerts.settings import AlertSettings
 from llmops_jobs.store import Database
-from tests.alerts.traffic import usage
+from tests.alerts.traffic import evaluated, usage
 from tests.facts import DAY, PROJECT
-
-
-def _evaluate(database: Database, day: date = DAY) -> list[dict[str, Any]]:
-    now = datetime(day.year, day.month, day.day, 2, tzinfo=UTC) + timedelta(days=1)
-    evaluate_day(database, AlertSettings(), PROJECT, day, now=now)
-    return database.table("incident").to_dict("records")  # type: ignore[return-value]
 
 
 def _calm(database: Database, days: int = 12) -> None:
@@ -61,7 +52,7 @@ def test_a_version_is_accused_only_by_calls_of_the_same_days_and_place(
     _calm(database)
     _versions(database, DAY, staging)
     database.replace_day("version_comparison", PROJECT, DAY, _comparison(caveat))
-    assert len(_evaluate(database)) == incidents
+    assert len(evaluated(database)) == incidents
 
 
 def test_a_version_stays_worse_until_something_says_otherwise(database: Database) -> None:
@@ -73,7 +64,7 @@ def test_a_version_stays_worse_until_something_says_otherwise(database: Database
         database.replace_day(
             "version_comparison", PROJECT, day, _comparison("").assign(verdict=verdict)
         )
-        (found,) = _evaluate(database, day)
+        (found,) = evaluated(database, day)
         assert found["state"] == ("resolved" if verdict == "same" else "open")
     assert sorted(database.table("notification")["kind"]) == ["open", "resolve"]
 
@@ -96,7 +87,7 @@ def test_the_budget_of_a_day_belongs_to_the_spend_that_overran_it(
     _calm(database)
     usage(database, DAY, [{"errors": 80, "feature": "chat", "requests": 4000}, _DAY[1]])
     database.upsert("budget_status", _budget(period).assign(project_id=PROJECT))
-    found = _evaluate(database)
+    found = evaluated(database)
     assert len(found) == incidents
     spend = next(row for row in found if row["rule"] != "budget")
     assert spend["rule"].startswith("spend-by-")
@@ -116,7 +107,7 @@ def test_a_new_kind_of_error_speaks_first_and_says_where_it_is(database: Databas
     ]
     database.upsert("error_family", pd.DataFrame(families))
     usage(database, DAY, [{"errors": 140, "feature": "chat"}, _DAY[1]])
-    (found,) = _evaluate(database)
+    (found,) = evaluated(database)
     assert found["rule"] == "new-error-family"
     detail = json.loads(found["detail"])
     assert detail["scope"] == "feature=chat"
@@ -132,7 +123,7 @@ def test_a_small_slice_with_a_few_more_errors_than_usual_is_chance(database: Dat
             [{"tenant": "small", "requests": 120, "errors": errors}, {"tenant": "big"}],
         )
     usage(database, DAY, [{"tenant": "small", "requests": 120, "errors": 9}, {"tenant": "big"}])
-    assert _evaluate(database) == []
+    assert evaluated(database) == []
 
 
 def test_a_new_kind_of_error_of_a_tool_is_news_too(database: Database) -> None:
@@ -148,7 +139,7 @@ def test_a_new_kind_of_error_of_a_tool_is_news_too(database: Database) -> None:
     ]
     database.upsert("error_family", pd.DataFrame(families).assign(project_id=PROJECT))
     usage(database, DAY, [*_DAY])
-    (found,) = _evaluate(database)
+    (found,) = evaluated(database)
     assert (found["rule"], json.loads(found["labels"])) == ("new-error-family", {"family": "new"})
     assert "tool_error, crm <*> timed out (40 on" in found["summary"]
     assert json.loads(found["detail"])["scope"] == "feature=chat"
@@ -173,7 +164,7 @@ def test_a_new_level_is_told_when_it_is_large_and_for_the_worse(
     row = {"scope": "feature=chat", "metric": metric, "detected_on": DAY, "value": 2.0}
     row |= {"expected": 1.0, "effect": effect, "low": 0.1, "high": 3.0, "cause": "release v2"}
     database.replace_day("change_point", PROJECT, DAY - timedelta(days=2), pd.DataFrame([row]))
-    found = _evaluate(database)
+    found = evaluated(database)
     assert len(found) == incidents
     for each in found:
         assert each["rule"] == "change-point"
@@ -194,9 +185,9 @@ def test_a_dearer_model_is_told_whatever_the_mix_of_its_tokens(database: Databas
     night(1, 200_000, 1.0)
     night(0, 90_000, 1.25)
     assert "price-by-model" not in {
-        row["rule"] for row in _evaluate(database, DAY - timedelta(days=1))
+        row["rule"] for row in evaluated(database, DAY - timedelta(days=1))
     }
-    found = [row for row in _evaluate(database) if row["rule"] == "price-by-model"]
+    found = [row for row in evaluated(database) if row["rule"] == "price-by-model"]
     assert [row["summary"] for row in found] == [
         "model m: price of the same tokens, against the two weeks before 1.25, usually 1.00 "
         "(n=1,000)"
@@ -209,7 +200,7 @@ def test_what_is_wrong_with_the_copy_of_a_day_is_one_incident(database: Database
     row = {"rows_here": 6655, "rows_source": 6735, "duplicates": 79, "late_rows": 0}
     row |= {"unexplained": 1, "status": "differs", "detail": "1 came after the pull"}
     database.replace_day("reconciliation", PROJECT, DAY, pd.DataFrame([row]))
-    copy, errors = sorted(_evaluate(database), key=lambda row: str(row["rule"]))
+    copy, errors = sorted(evaluated(database), key=lambda row: str(row["rule"]))
     assert (copy["rule"], copy["severity"]) == ("duplicate-data", "warning")
     assert set(json.loads(copy["detail"])["rules"]) == {"duplicate-data", "data-completeness"}
     assert errors["rule"] == "error-rate-by-feature"

@@ -18,7 +18,7 @@ from llmops_jobs.demo.server import running
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.store import Database
 from tests.alerts.traffic import usage
-from tests.alerts.watching import cell, point, told
+from tests.alerts.watching import at, cell, point, told
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def _looked(
     found: dict[datetime, tuple[str, str]] = {}
     for now in looks:
         watcher.tick(home, now)
-        deliver(home.database, home.settings.alerts, clock=lambda now=now: now)  # type: ignore[misc]
+        deliver(home.database, home.settings.alerts, clock=at(now))
         for message in told(home.database)[len(found) :]:
             found[now] = message
     assert len(home.database.table("incident")) == 1

@@ -1,16 +1,20 @@
-"""Days of usage_daily for tests of rules: slices with their calls and errors."""
+"""Days of usage_daily for tests of rules: slices with their calls and errors; and the
+night that looks at them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pandas as pd
 
+from llmops_jobs.alerts.evaluate import evaluate_day
+from llmops_jobs.alerts.settings import AlertSettings
 from llmops_jobs.dimensions import DIMENSIONS
 from llmops_jobs.store import Database
-from tests.facts import PROJECT
+from tests.facts import DAY, PROJECT
 
 
 def usage(
@@ -28,3 +32,11 @@ def usage(
             | cell
         )
     database.replace_day("usage_daily", project, day, pd.DataFrame(rows))
+
+
+def evaluated(database: Database, day: date = DAY) -> list[dict[str, Any]]:
+    """Every incident, after the default rules have looked at the day in the night behind it."""
+    now = datetime(day.year, day.month, day.day, 2, tzinfo=UTC) + timedelta(days=1)
+    evaluate_day(database, AlertSettings(), PROJECT, day, now=now)
+    rows = database.table("incident").to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]

@@ -1,8 +1,10 @@
-"""What tests of the watch share: a home at a stand-in, usual cells, and what was told."""
+"""What tests of the watch share: a home at a stand-in, usual cells, what was told, a clock."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +36,8 @@ def cell(**values: Any) -> dict[str, Any]:
 def told(database: Database) -> list[tuple[str, str]]:
     rows = database.table("notification").sort_values("created_at", kind="stable")
     return [(row["kind"], json.loads(row["payload"])["summary"]) for _, row in rows.iterrows()]
+
+
+def at(moment: datetime) -> Callable[[], datetime]:
+    """A clock that stands still."""
+    return lambda: moment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ import pytest
 from click.testing import CliRunner
 
 from llmops_jobs.cli import main
-from llmops_jobs.config import load
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.launch import open_instance
 from tests.facts import DAY, PROJECT, facts
@@ -47,12 +47,8 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, str, str]]] = {
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_langfuse: None) -> Deployment:
-    monkeypatch.chdir(tmp_path)
-    Path("llmops.yaml").write_text(f"projects: [{{id: {PROJECT}}}]\n")
-    monkeypatch.setenv("LLMOPS_CONFIG", "llmops.yaml")
-    monkeypatch.setenv("LLMOPS_HOME", str(tmp_path / "home"))
-    deployment = Deployment(load())
+def home(configured: Callable[..., Deployment]) -> Deployment:
+    deployment = configured()
     rows = [
         {"trace_id": what, "request_model": "", "reported_cost_usd": None, **row}
         for what, (row, _) in BAD.items()

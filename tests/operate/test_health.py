@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import pandas as pd
 import pytest
 
 from llmops_jobs import health
-from llmops_jobs.config import load
 from llmops_jobs.days import yesterday
 from llmops_jobs.definitions import defs
 from llmops_jobs.deployment import Deployment
@@ -32,13 +32,9 @@ def pull(day: date, rows: int, **more: object) -> dict[str, object]:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_langfuse: None) -> Deployment:
+def home(configured: Callable[..., Deployment]) -> Deployment:
     """Yesterday was not pulled, the day before is stale, and three rows are unexplained."""
-    monkeypatch.chdir(tmp_path)
-    Path("llmops.yaml").write_text(f"projects: [{{id: {PROJECT}}}]\n")
-    monkeypatch.setenv("LLMOPS_CONFIG", "llmops.yaml")
-    monkeypatch.setenv("LLMOPS_HOME", str(tmp_path / "home"))
-    opened = Deployment(load())
+    opened = configured()
     days = [yesterday() - timedelta(days=back) for back in (2, 1)]
     pulls = [pull(days[0], 10), pull(days[1], 20, stale=True)]
     opened.database.upsert("pull", pd.DataFrame(pulls))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from llmops_jobs.config import load
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.launch import materialize
-from tests.facts import DAY, PROJECT
+from tests.facts import DAY
 from tests.signals.world import call, land, land_scores, root, vote
 
 DAYS = [DAY, DAY + timedelta(days=1)]
@@ -20,14 +18,8 @@ ASSETS = "outcomes,latency_daily,error_daily,feedback_daily,unit_cost_daily"
 
 
 @pytest.fixture
-def home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_langfuse: None
-) -> Iterator[Deployment]:
-    config = tmp_path / "llmops.yaml"
-    config.write_text(f"projects: [{{id: {PROJECT}}}]\nsignals: {{histogram_error: 0.02}}\n")
-    monkeypatch.setenv("LLMOPS_CONFIG", str(config))
-    monkeypatch.setenv("LLMOPS_HOME", str(tmp_path / "home"))
-    deployment = Deployment(load())
+def home(configured: Callable[..., Deployment]) -> Iterator[Deployment]:
+    deployment = configured("signals: {histogram_error: 0.02}")
     for day in DAYS:
         failed = {"level": "ERROR", "status_message": "Error code: 429", "day": day}
         land(
