@@ -23,7 +23,7 @@ from llmops_jobs.report.model import (
     label,
     name,
 )
-from llmops_jobs.report.words import clean, write
+from llmops_jobs.report.words import MINUS, clean, write
 from llmops_jobs.versions.compare import OF_A_SAMPLE
 
 _VERDICTS: dict[str, tuple[Status, str]] = {
@@ -219,7 +219,7 @@ def _worse(edition: Edition, rows: list[Any]) -> Finding:
     if others:
         prose += [" Also in ", name(", ".join(others), 120), "."]
     if row.caveat:
-        prose += [" Caution: ", name(row.caveat, 160), "."]
+        prose += [" Caution: ", name(row.caveat.replace("(-", f"({MINUS}"), 160), "."]
     evidence = [Link(text="evidence", href="#versions")]
     traces = edition.view("prompt_name", subject)
     if kind == "prompt" and traces:
