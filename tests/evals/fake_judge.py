@@ -9,8 +9,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+_BODIES = {
+    "no_body": "<html>",
+    "empty_body": "",
+    "wrong_types": '{"choices": {"0": 1}, "usage": [3], "model": 7}',
+    "huge": '{"choices": [' + " " * 10_000_000 + "]}",
+    "streams": 'data: {"choices": [{"delta": {"content": "{"}}]}\n\ndata: [DONE]\n\n',
+}
 
 
 @dataclass
@@ -39,10 +48,30 @@ class FakeJudge:
             return 400, {}, '{"error": {"message": "no such model"}}'
         if self.mode == "busy_at_first" and n <= 2:
             return 429, {"retry-after": "0"}, "{}"
-        if self.mode == "no_body":
-            return 200, {}, "<html>"
-        text = self._text(body, repairs)
-        usage = {"prompt_tokens": 500, "completion_tokens": 40}
+        if self.mode == "busy_until" and n == 1:
+            return 429, {"retry-after": formatdate(time.time() - 1, usegmt=True)}, "{}"
+        if self.mode == "error_at_first" and n == 1:
+            return 500, {"retry-after": "0"}, "oops"
+        if self.mode == "redirects":
+            return 307, {"location": f"{self.url}/elsewhere"}, ""
+        if self.mode == "no_schema" and "response_format" in body:
+            return 400, {}, '{"error": "response_format is not supported"}'
+        if self.mode == "newer_model" and ("max_tokens" in body or "temperature" in body):
+            wrong = "max_tokens" if "max_tokens" in body else "temperature"
+            told = f"{wrong} is not supported; max_completion_tokens is"
+            return 400, {}, json.dumps({"error": {"message": told}})
+        if self.mode in _BODIES:
+            return 200, {}, _BODIES[self.mode]
+        text: Any = self._text(body, repairs)
+        usage: Any = {"prompt_tokens": 500, "completion_tokens": 40}
+        if self.mode == "parts":
+            text = [{"type": "text", "text": text}]
+        if self.mode == "thinks_aloud":
+            text = f'<think>It says {{"verdict": "fail"}}.</think>\n{text}'
+        if self.mode == "no_usage":
+            usage = None
+        if self.mode == "claims_a_fortune":
+            usage = {"prompt_tokens": -1e999, "completion_tokens": 12}
         message = {"role": "assistant", "content": text}
         done = {"model": self.model, "choices": [{"message": message}], "usage": usage}
         return 200, {}, json.dumps(done)
@@ -95,6 +124,9 @@ def running(judge: FakeJudge) -> Iterator[FakeJudge]:
 
         def _send(self, status: int, headers: dict[str, str], body: str) -> None:
             try:
+                if judge.mode in ("hangs_up", "drips"):
+                    self._send_in_part()
+                    return
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -103,6 +135,17 @@ def running(judge: FakeJudge) -> Iterator[FakeJudge]:
                 self.wfile.write(body.encode())
             except (BrokenPipeError, ConnectionResetError):
                 pass  # the client had enough of waiting
+
+        def _send_in_part(self) -> None:
+            """Half of an answer, or one that comes a byte at a time."""
+            self.send_response(200)
+            self.send_header("content-length", "100")
+            self.end_headers()
+            for _ in range(1 if judge.mode == "hangs_up" else 12):
+                self.wfile.write(b"{")
+                self.wfile.flush()
+                time.sleep(0.05)
+            self.close_connection = True
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -7,8 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -16,19 +15,15 @@ from llmops_jobs.errors import ConfigError
 from llmops_jobs.evals.calls import Call
 from llmops_jobs.evals.judge import store, tracing
 from llmops_jobs.evals.judge.budget import Budget
-from llmops_jobs.evals.judge.client import Answer, Endpoint, ask
+from llmops_jobs.evals.judge.client import Endpoint, Line
 from llmops_jobs.evals.judge.prompt import PROMPT_VERSION, mark_of, messages
+from llmops_jobs.evals.judge.request import Form
 from llmops_jobs.evals.judge.rubric import Rubric, load
+from llmops_jobs.evals.judge.task import Task, first_of_each, rows, share, summary
 from llmops_jobs.evals.settings import JudgeSettings
 from llmops_jobs.evals.versions import content_version
 from llmops_jobs.langfuse.project import ProjectKeys
 from llmops_jobs.store import Database
-
-if TYPE_CHECKING:
-    import httpx
-
-#: Verdicts are kept after so many: what a run that is killed loses and has to ask for again.
-_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -60,6 +55,8 @@ class Judge:
                 f"evals.judge: set {settings.base_url_env} to the address of an OpenAI-compatible "
                 "endpoint, and evals.judge.model, or name no rubrics"
             )
+        if not base_url.startswith(("http://", "https://")):
+            raise ConfigError(f"{settings.base_url_env} is no address: it begins with https://")
         endpoint = Endpoint(
             base_url,
             settings.model,
@@ -68,6 +65,7 @@ class Judge:
             settings.max_output_tokens,
             settings.retries,
             settings.seed,
+            settings.timeout_s,
         )
         secret = environ.get(settings.api_key_env, "")
         return cls(settings, endpoint, tuple(map(load, settings.rubrics)), secret, keys)
@@ -76,35 +74,13 @@ class Judge:
     def calls_per_rubric(self) -> int:
         return self.settings.calls_per_night // len(self.rubrics)
 
+    @property
+    def mark_secret(self) -> str:
+        """What the marks are made with: judges without a key have none of their own."""
+        return self.secret + (self.keys.secret_key if self.keys else "")
+
     def version(self, rubric: Rubric) -> str:
         return content_version([rubric.version, PROMPT_VERSION, self.endpoint.model])
-
-
-@dataclass
-class Task:
-    """One verdict wanted. `known` is one that the cache holds."""
-
-    call: Call
-    rubric: Rubric
-    key: str
-    probability: float
-    canary: bool = False
-    answer: Answer | None = None
-    known: store.Known | None = None
-
-    @property
-    def passed(self) -> bool | None:
-        if self.known is not None:
-            return self.known.passed
-        if self.answer is None or self.answer.verdict is None:
-            return None
-        return self.answer.verdict.verdict == "pass"
-
-    @property
-    def model(self) -> str:
-        if self.known is not None:
-            return self.known.model
-        return self.answer.model if self.answer else ""
 
 
 def judge_day(
@@ -127,20 +103,19 @@ def judge_day(
     known = store.cached(database, [task.key for task in tasks])
     for task in tasks:
         task.known = known.get(task.key)
-    spent = store.night(database, project, day)
     budget = Budget(
-        judge.settings.usd_per_night,
-        judge.settings.calls_per_night,
-        spent=spent.usd,
-        used=spent.requests,
+        database, project, day, judge.settings.usd_per_night, judge.settings.calls_per_night
     )
-    asked = [task for task in tasks if task.known is None]
-    asyncio.run(_ask_all(judge, database, project, day, asked, budget))
+    budget.open()
+    asked = first_of_each([task for task in tasks if task.known is None])
+    asyncio.run(_ask_all(judge, database, list(asked.values()), budget))
+    share(tasks, asked)
     _keep_canary(database, project, day, tasks, judge.settings.canary_calls)
-    store.keep_night(database, project, day, _summary(tasks), budget.spent, budget.used)
+    budget.keep(summary(tasks))
     if judge.settings.trace and judge.keys is not None:
-        tracing.trace(judge.keys, [t for t in asked if t.answer is not None], day)
-    return _rows(judge, [task for task in tasks if not task.canary])
+        tracing.trace(judge.keys, [task for task in asked.values() if task.was_sent], day)
+    versions = {rubric.name: judge.version(rubric) for rubric in judge.rubrics}
+    return rows([task for task in tasks if not task.canary], versions)
 
 
 def _tasks(judge: Judge, picks: Sequence[tuple[Call, float]]) -> list[Task]:
@@ -167,101 +142,48 @@ def _canary_tasks(
     return tasks
 
 
-async def _ask_all(
-    judge: Judge,
-    database: Database,
-    project: str,
-    day: date,
-    tasks: Sequence[Task],
-    budget: Budget,
-) -> None:
-    """Asks for every verdict, some at a time: what the next ones may cost at most is on record
-    before they are asked for, so that a run that is killed has not spent in secret."""
+async def _ask_all(judge: Judge, database: Database, tasks: Sequence[Task], budget: Budget) -> None:
+    """Asks for every verdict, some at a time; each is kept as soon as it is there."""
     import httpx
 
     slots = asyncio.Semaphore(judge.settings.parallel)
-    headers = {"authorization": f"Bearer {judge.secret}"} if judge.secret else {}
+    headers = {"content-type": "application/json", "accept-encoding": "identity"}
+    if judge.secret:
+        headers["authorization"] = f"Bearer {judge.secret}"
+    endpoint = judge.endpoint
     async with httpx.AsyncClient(
-        base_url=judge.endpoint.base_url.rstrip("/") + "/",
-        headers=headers,
-        timeout=judge.settings.timeout_s,
+        base_url=endpoint.base_url.rstrip("/") + "/", headers=headers, timeout=endpoint.timeout_s
     ) as http:
-        for start in range(0, len(tasks), _AT_ONCE):
-            part = tasks[start : start + _AT_ONCE]
-            usd, requests = _most(judge, part, budget)
-            store.keep_night(database, project, day, _summary(part), usd, requests)
-            await asyncio.gather(*(_ask(judge, http, slots, task, budget) for task in part))
-            store.remember(database, [(task.key, task.answer) for task in part if task.answer])
-            store.keep_night(database, project, day, _summary(part), budget.spent, budget.used)
+        form = Form.full(endpoint.model, endpoint.max_output_tokens, endpoint.seed)
+        line = Line(http, endpoint, form, budget)
 
+        async def ask(task: Task) -> None:
+            async with slots:
+                mark = mark_of(task.call, task.rubric, judge.mark_secret)
+                conversation = messages(task.call, task.rubric, mark)
+                task.answer = await line.ask(conversation, mark)
+                store.remember(database, [(task.key, task.answer)])
 
-async def _ask(
-    judge: Judge, http: httpx.AsyncClient, slots: asyncio.Semaphore, task: Task, budget: Budget
-) -> None:
-    async with slots:
-        mark = mark_of(task.call, task.rubric, judge.secret)
-        conversation = messages(task.call, task.rubric, mark)
-        task.answer = await ask(http, judge.endpoint, conversation, mark, budget)
-
-
-def _most(judge: Judge, tasks: Sequence[Task], budget: Budget) -> tuple[Decimal, int]:
-    """What the night comes to at most with these tasks: each asked, repaired, and all tried again
-    as often as allowed."""
-    tries = 2 * (judge.endpoint.retries + 1)
-    each = (judge.endpoint.most(messages(task.call, task.rubric, "")) for task in tasks)
-    usd = budget.spent + 2 * tries * sum(each, Decimal(0))  # a repair repeats what was said
-    return min(budget.usd, usd), min(budget.calls, budget.used + tries * len(tasks))
-
-
-def _rows(judge: Judge, tasks: Sequence[Task]) -> pd.DataFrame:
-    """A verdict each; of the calls drawn at random, those judged stand for those that were not
-    reached, so their probabilities shrink by the share that was."""
-    drawn = [task for task in tasks if task.probability < 1]
-    reached = sum(task.passed is not None for task in drawn) / len(drawn) if drawn else 1.0
-    records = []
-    for task in tasks:
-        shrink = reached if task.probability < 1 and reached > 0 else 1.0
-        probability = task.call.inclusion_probability * task.probability * shrink
-        records.append((task.call.trace_id, task.call.observation_id, task.rubric.scorer,
-                        judge.version(task.rubric), *_verdict(task), probability))  # fmt: skip
-    columns = ["trace_id", "observation_id", "scorer", "scorer_version", "value", "label",
-               "passed", "reason", "status", "cost_usd", "inclusion_probability"]  # fmt: skip
-    values = zip(*records, strict=True) if records else [[]] * len(columns)
-    return pd.DataFrame(
-        {name: pd.Series(list(v), dtype=object) for name, v in zip(columns, values, strict=True)}
-    )
-
-
-def _verdict(task: Task) -> tuple[Any, ...]:
-    """value, label, passed, reason, status, cost. The judge's own words stay in the cache: they
-    may repeat what users wrote."""
-    cost = task.answer.cost_usd if task.answer else Decimal(0)
-    passed = task.passed
-    if passed is not None:
-        source = "cached" if task.known is not None else "judged"
-        return float(passed), "pass" if passed else "fail", passed, source, "ok", cost
-    problem = task.answer.problem if task.answer else "not asked"
-    status = "skipped" if problem == "budget" else "error"
-    label = "skipped_budget" if problem == "budget" else ""
-    return None, label, None, problem, status, cost
+        await asyncio.gather(*map(ask, tasks))
 
 
 def _keep_canary(
     database: Database, project: str, day: date, tasks: Sequence[Task], size: int
 ) -> None:
-    rows = []
+    kept = []
     for rubric in {task.rubric.name for task in tasks}:
         known = store.canary_set(database, project, rubric, day)
         mine = [t for t in tasks if t.rubric.name == rubric and t.passed is not None]
         if known.empty:
-            chosen = sorted((t for t in mine if not t.canary), key=lambda t: t.key)[:size]
-            rows += [_canary_row(rubric, t, bool(t.passed), day) for t in chosen]
+            distinct = first_of_each([t for t in mine if not t.canary])
+            chosen = [task for _, task in sorted(distinct.items())[:size]]
+            kept += [_canary_row(rubric, t, bool(t.passed), day) for t in chosen]
             continue
         first = known.set_index(["trace_id", "observation_id"])
         for task in (t for t in mine if t.canary):
             was = first.loc[(task.call.trace_id, task.call.observation_id)]
-            rows.append(_canary_row(rubric, task, bool(was["first_passed"]), was["call_day"]))
-    database.replace_day("judge_canary", project, day, pd.DataFrame(rows))
+            kept.append(_canary_row(rubric, task, bool(was["first_passed"]), was["call_day"]))
+    database.replace_day("judge_canary", project, day, pd.DataFrame(kept))
 
 
 def _canary_row(rubric: str, task: Task, first: bool, call_day: date) -> dict[str, Any]:
@@ -273,18 +195,4 @@ def _canary_row(rubric: str, task: Task, first: bool, call_day: date) -> dict[st
         "passed": task.passed,
         "first_passed": first,
         "judge_model": task.model,
-    }
-
-
-def _summary(tasks: Sequence[Task]) -> dict[str, Any]:
-    """What became of the tasks, as columns of `judge_night`."""
-    answers = [task.answer for task in tasks if task.answer is not None]
-    skipped = sum(answer.problem == "budget" for answer in answers)
-    return {
-        "wanted": len(tasks),
-        "judged": sum(answer.verdict is not None for answer in answers),
-        "cached": sum(task.known is not None for task in tasks),
-        "skipped": skipped,
-        "failed": sum(answer.verdict is None for answer in answers) - skipped,
-        "judge_model": ", ".join(sorted({task.model for task in tasks if task.model}))[:500],
     }

@@ -53,6 +53,8 @@ SCHEMA: dict[str, Any] = {
         },
     },
 }
+# What a reasoning model thought aloud before its reply.
+_THOUGHT = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*(.*?)\s*```\s*\Z", re.DOTALL)
 
 
@@ -99,6 +101,7 @@ def read_verdict(text: str, mark: str) -> Verdict:
     Raises ValueError, in words that can be sent back to the judge, when it holds none: it is not
     one JSON object, lacks a field, or carries another mark (then the text answered, not the judge).
     """
+    text = _THOUGHT.sub("", text)
     fenced = _FENCE.match(text)
     try:
         verdict = Verdict.model_validate_json(fenced.group(1) if fenced else text)
@@ -111,6 +114,7 @@ def read_verdict(text: str, mark: str) -> Verdict:
 
 
 def _cut(text: str) -> str:
+    text = text.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
     if len(text) <= _LONGEST:
         return text
     half = _LONGEST // 2

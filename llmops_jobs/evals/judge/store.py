@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal
-from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
@@ -28,14 +26,6 @@ class Known:
 
     passed: bool
     model: str
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What a day's verdicts have come to so far, in every run."""
-
-    usd: Decimal = Decimal(0)
-    requests: int = 0
 
 
 def cache_key(call: Call, rubric: Rubric, endpoint: Endpoint, day: date | None = None) -> str:
@@ -83,27 +73,6 @@ def remember(database: Database, answers: Iterable[tuple[str, Answer]]) -> None:
     ]
     if rows:
         database.upsert("judge_cache", pd.DataFrame(rows))
-
-
-def night(database: Database, project: str, day: date) -> Spent:
-    """What the day's verdicts have come to."""
-    rows = database.table("judge_night", project, day, day)
-    if rows.empty:
-        return Spent()
-    return Spent(rows["cost_usd"].iloc[0], int(rows["requests"].iloc[0]))
-
-
-def keep_night(
-    database: Database,
-    project: str,
-    day: date,
-    summary: Mapping[str, Any],
-    usd: Decimal,
-    requests: int,
-) -> None:
-    """Records what became of the latest run's tasks, and what all runs came to."""
-    row = pd.DataFrame([{**summary, "cost_usd": usd, "requests": requests}])
-    database.replace_day("judge_night", project, day, row)
 
 
 def canary_traces(database: Database, project: str, day: date) -> dict[date, set[str]]:

@@ -14,7 +14,7 @@ from llmops_jobs.langfuse.project import ProjectKeys
 from llmops_jobs.langfuse.rows import JUDGE_ENVIRONMENT
 
 if TYPE_CHECKING:
-    from llmops_jobs.evals.judge.night import Task
+    from llmops_jobs.evals.judge.task import Task
 
 log = logging.getLogger(__name__)
 
