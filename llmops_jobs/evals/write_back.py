@@ -21,15 +21,14 @@ _KEYS = ["trace_id", "observation_id"]
 def write_back(
     lake: Lake, database: Database, keys: ProjectKeys, day: date, settings: EvalSettings
 ) -> int:
-    """Writes a day's scores of `evals.write_back` to the project; returns how many.
+    """Writes a day's scores of `evals.write_back` to the project; returns how many were sent: what
+    the copy of the project holds already is not sent again.
 
     A verdict goes as BOOLEAN, a measure as NUMERIC, under the scorer's name, on the observation,
     with the time of what was scored: the same score lands on the same row however often it runs.
     Raises SourceError that names the scores a server did not take.
     """
-    if not settings.write_back:
-        return 0
-    scores = to_scores(lake, database, keys.id, day, settings)
+    scores = not_readable(lake, database, keys.id, day, settings)
     if not scores:
         return 0
     with Client(keys) as client:
@@ -72,8 +71,8 @@ def to_scores(
 def not_readable(
     lake: Lake, database: Database, project: str, day: date, settings: EvalSettings
 ) -> list[Score]:
-    """Scores of a day that were written back and are not, or not with that value, in the copy of
-    the source that was pulled since. Langfuse acknowledges more than it keeps."""
+    """Scores of a day to be written back that are not, or not with that value, in the copy of the
+    source: not written yet, or not kept. Langfuse acknowledges more than it keeps."""
     if not settings.write_back:
         return []
     held = lake.read_day("scores", project, day, ["score_id", "value"])

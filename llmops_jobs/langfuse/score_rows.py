@@ -16,6 +16,9 @@ from llmops_jobs.langfuse.rows import clip
 from llmops_jobs.langfuse.traces import deduplicated
 
 DRAFT: Final = pa.schema([field for field in schema.SCORES if field.name not in schema.PARTITION])
+#: Key of a score's metadata that says that a scorer of this project gave it. Langfuse's source of
+#: such a score is API, as of a user's vote, which it must not be counted as when it is pulled back.
+MARK: Final = "llmops_scorer_version"
 _CLIPPED: Final = ("name", "source", "data_type", "environment", "string_value", "subject_kind")
 _NUMERIC: Final = ("NUMERIC", "BOOLEAN")
 
@@ -57,6 +60,8 @@ def score_rows(raw: pa.Table, day: date | None, project_id: str) -> tuple[pa.Tab
     columns["metadata"] = pc.if_else(
         pc.is_in(columns["metadata"], pa.array(["", "null"])), "{}", columns["metadata"]
     )
+    own = pc.match_substring(columns["metadata"], f'"{MARK}"')
+    columns["source"] = pc.if_else(own, "EVAL", columns["source"])
     for name in _CLIPPED:
         columns[name] = clip(columns[name])
     return pa.table(columns, schema=DRAFT), rejects

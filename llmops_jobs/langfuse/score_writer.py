@@ -28,6 +28,7 @@ import orjson
 from llmops_jobs.errors import SourceError
 from llmops_jobs.langfuse.api import SCORES
 from llmops_jobs.langfuse.client import Client, server_version
+from llmops_jobs.langfuse.score_rows import MARK
 from llmops_jobs.langfuse.wire import instant
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class Score:
             "observationId": self.observation_id,
             "comment": self.comment,
             "configId": self.config_id,
-            "metadata": self.metadata,
+            "metadata": {**self.metadata, MARK: self.scorer_version},
         }
         return {
             "id": self.id,
