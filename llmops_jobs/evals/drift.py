@@ -8,6 +8,7 @@ are.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from llmops_jobs.evals import topics as topic_model
-from llmops_jobs.evals.questions import Questions
+from llmops_jobs.evals.questions import Day, Questions
 from llmops_jobs.evals.settings import EvalSettings
 from llmops_jobs.evals.shift import (
     Finding,
@@ -73,7 +74,7 @@ def drift_day(
 def input_findings(questions: Questions, project: str, day: date, seed: int) -> list[Finding]:
     """Whether a classifier can tell today's questions from last week's."""
     before = [t for d in _before(day) for t in questions.of(project, d).texts]
-    found = text_shift(before, questions.of(project, day).texts, seed + day.toordinal())
+    found = text_shift(before, questions.tested(project, day).texts, seed + day.toordinal())
     if found is None:
         return []
     auc, p = found
@@ -134,8 +135,10 @@ def topic_findings(
     shares = pd.DataFrame(columns=["topic_id", "n", "share"])
     findings: list[Finding] = []
     if topics is not None:
-        n_after, counts, after, found = _shares(topics, history.questions, project, [day])
-        n_before, _, before, _ = _shares(topics, history.questions, project, _before(day))
+        today = history.questions.tested(project, day)
+        week = [history.questions.of(project, each) for each in _before(day)]
+        n_after, counts, after, found = _shares(topics, [today])
+        n_before, _, before, _ = _shares(topics, week)
         shares = pd.DataFrame({"topic_id": topics.ids, "n": counts, "share": after})
         for i, name in enumerate(topics.names):
             shift = share_shift(float(before[i]), n_before, float(after[i]), n_after)
@@ -143,7 +146,6 @@ def topic_findings(
                 continue
             name = name or f"topic {topics.ids[i]}"
             if topics.ids[i] == topic_model.OTHER and after[i] > before[i]:
-                today = history.questions.of(project, day)
                 words = topic_model.telling_words(
                     today.texts, today.users, found == i, settings.words_from_users
                 )
@@ -203,11 +205,10 @@ def _topics(
 
 
 def _shares(
-    topics: Topics, questions: Questions, project: str, days: list[date]
+    topics: Topics, read: Sequence[Day]
 ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
     """Effective number of questions, how many were read per topic, the weighted shares, and each
     question's topic."""
-    read = [questions.of(project, day) for day in days]
     texts = [text for each in read for text in each.texts]
     k = len(topics.ids)
     if not texts:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from llmops_jobs.dimensions import DIMENSIONS
@@ -27,7 +29,6 @@ def labelled(
     project: str,
     day: date,
     settings: EvalSettings,
-    today: pd.DataFrame,
 ) -> pd.DataFrame:
     """One row per label given on `day`: dimensions of the labelled call, w, y and f. The part is
     `labelled`, or `unpredicted` where no judge or model saw the call.
@@ -41,30 +42,39 @@ def labelled(
         return pd.DataFrame(
             columns=[*KEYS, "metric", "part", "w", "y", "f", "predictor", *DIMENSIONS]
         )
-    scores = _scores(database, project, day, labels["trace_id"].unique().tolist())
-    elsewhere = set(scores["day"]) - {day}
-    about = pd.concat([today, dimensions_of(lake, project, sorted(elsewhere))], ignore_index=True)
+    traces = labels["trace_id"].unique().tolist()
+    scores = _scores(database, project, day, traces)
+    elsewhere = sorted(set(scores["day"]) - {day})
+    about = _about(lake, project, [day, *elsewhere], traces)
     rows = labels.assign(y=labels["passed"].astype(float)).drop(columns=["passed", "timestamp"])
     rows = _with_observation(rows, about)
     predicted = predictions(scores, settings)
     rows = rows.merge(
         predicted[[*KEYS, "metric", "f", "predictor"]], on=[*KEYS, "metric"], how="left"
     )
-    picks = _picks(database, project, labels["trace_id"].unique().tolist())
+    picks = _picks(database, project, traces)
     rows = rows.merge(picks, on=[*KEYS, "metric"], how="left")
-    answered = ~today["is_evaluation"].astype(bool) & (today["level"] != "ERROR")
-    rows["w"] = _weights(rows, float(max(answered.sum(), 1)))
+    rows["w"] = _weights(rows, float(max(_answered(lake, project, day), 1)))
     rows["part"] = rows["f"].notna().map({True: "labelled", False: "unpredicted"})
     return rows.drop(columns="inclusion_probability").fillna({"f": 0.0, "predictor": ""})
 
 
-def dimensions_of(lake: Lake, project: str, days: Sequence[date]) -> pd.DataFrame:
-    """Dimensions, level and start of the model calls of some days."""
-    columns = [*KEYS, *DIMENSIONS, "is_model_call", "level", "start_time"]
-    about = lake.read_days("observations", project, days, columns).to_pandas()
-    about = about[about["is_model_call"].astype(bool)].drop(columns="is_model_call")
+def _about(lake: Lake, project: str, days: Sequence[date], traces: list[str]) -> pd.DataFrame:
+    """Dimensions and start of the model calls of some traces on some days, one after the other."""
+    columns = [*KEYS, *DIMENSIONS, "is_model_call", "start_time"]
+    wanted = pc.field("is_model_call") & pc.field("trace_id").isin(traces)
+    parts = [lake.read_day("observations", project, d, columns).filter(wanted) for d in days]
+    about = pa.concat_tables(parts).drop_columns(["is_model_call"]).to_pandas()
     about["prompt_version"] = about["prompt_version"].astype("Int64").astype("string").fillna("")
     return about
+
+
+def _answered(lake: Lake, project: str, day: date) -> int:
+    """The model calls of a day that a label may be of: no failure, no evaluation."""
+    columns = ["is_model_call", "is_evaluation", "level"]
+    calls = lake.read_day("observations", project, day, columns)
+    mine = pc.field("is_model_call") & ~pc.field("is_evaluation") & (pc.field("level") != "ERROR")
+    return int(calls.filter(mine).num_rows)
 
 
 def _with_observation(labels: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
@@ -26,17 +25,15 @@ from llmops_jobs.evals.estimate import (
     weighted_rate,
     weighted_rates,
 )
-from llmops_jobs.evals.labelled import KEYS, dimensions_of, labelled
-from llmops_jobs.evals.predictors import metric_of, predictions
+from llmops_jobs.evals.labelled import labelled
 from llmops_jobs.evals.settings import EvalSettings
+from llmops_jobs.evals.tallies import SUMS, added, sums_of, tallies
 from llmops_jobs.lake import Lake
 from llmops_jobs.store import Database
 from llmops_jobs.store.tables import TABLES
 
 WINDOWS = (1, 7, 28)
 SCOPES = ("environment", "feature", "model", "prompt_name", "prompt", "tenant")
-SUMS = ("n", "w", "wy", "wf", "w2", "w2_y", "w2_f", "w2_yf", "w2_ff")
-_WANTED = [*KEYS, "metric", "part", "w", "y", "f"]
 
 
 def quality_day(
@@ -46,56 +43,35 @@ def quality_day(
 
     Labels count on the day they were given; nothing later than `day` is read.
     """
-    rows = outcomes(lake, database, project, day, settings)
-    database.replace_day("quality_daily", project, day, daily(rows))
-    database.replace_day("quality_sums", project, day, by_scope(rows))
-    database.replace_day("human_label", project, day, label_rows(rows))
+    labels = labelled(lake, database, project, day, settings)
+    sums = tallies(lake, database, project, day, settings)
+    if len(labels):
+        people = added(sums_of(labels), [*DIMENSIONS, "metric"])
+        sums = pd.concat([sums, people], ignore_index=True) if len(sums) else people
+    database.replace_day("quality_daily", project, day, daily(sums))
+    database.replace_day("quality_sums", project, day, by_scope(sums))
+    database.replace_day("human_label", project, day, label_rows(labels))
     database.replace_day("judge_agreement", project, day, agreement(database, project, day))
     windows = window_rates(database, project, day)
     database.replace_day("quality_window", project, day, windows)
     return windows
 
 
-def outcomes(
-    lake: Lake, database: Database, project: str, day: date, settings: EvalSettings
-) -> pd.DataFrame:
-    """One row per call and metric, with dimensions, the part it belongs to, and w, y, f.
-
-    Parts: `scored` by a rule, `predicted` by judge or model, `labelled` by people.
-    """
-    about = dimensions_of(lake, project, [day])
-    scores = read_scores(database, project, day)
-    is_own = (
-        scores["scorer"]
-        .map({name: metric_of(name, settings) is None for name in scores["scorer"].unique()})
-        .astype(bool)
-    )
-    own = scores[is_own]
-    predicted = predictions(scores[~is_own], settings)
-    parts = [
-        own.assign(metric=own["scorer"], part="scored", f=own["y"])[_WANTED].merge(about, on=KEYS),
-        predicted.assign(part="predicted", y=predicted["f"])[_WANTED].merge(about, on=KEYS),
-        labelled(lake, database, project, day, settings, about),
-    ]
-    return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-
-
-def daily(rows: pd.DataFrame) -> pd.DataFrame:
+def daily(sums: pd.DataFrame) -> pd.DataFrame:
     """Rows of `quality_daily`: one per cell of dimensions and metric."""
-    keys = [*DIMENSIONS, "metric"]
-    return _rates(_sums(rows, keys), keys).drop(columns="note")
+    return _rates(sums, [*DIMENSIONS, "metric"]).drop(columns="note")
 
 
-def by_scope(rows: pd.DataFrame) -> pd.DataFrame:
+def by_scope(sums: pd.DataFrame) -> pd.DataFrame:
     """Rows of `quality_sums`: product calls only, in total and by one dimension at a time."""
-    product = rows[~rows["is_evaluation"].astype(bool)]
+    product = sums[~sums["is_evaluation"].astype(bool)]
     prompt = product["prompt_name"] + "@" + product["prompt_version"]
     product = product.assign(prompt=prompt.where(product["prompt_name"] != "", ""))
-    parts = [_sums(product, ["metric"]).assign(scope="total")]
+    parts = [added(product, ["metric"]).assign(scope="total")]
     for dimension in SCOPES:
-        sums = _sums(product, [dimension, "metric"])
-        sums = sums[sums[dimension] != ""]
-        parts.append(sums.assign(scope=f"{dimension}=" + sums[dimension]).drop(columns=dimension))
+        found = added(product[product[dimension] != ""], [dimension, "metric"])
+        scope = f"{dimension}=" + found[dimension]
+        parts.append(found.assign(scope=scope).drop(columns=dimension))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -121,49 +97,6 @@ def window_rates(database: Database, project: str, day: date) -> pd.DataFrame:
         )
         parts.append(_rates(database.read(query), ["scope", "metric"]).assign(window_days=length))
     return pd.concat(parts, ignore_index=True)
-
-
-def read_scores(database: Database, project: str, day: date) -> pd.DataFrame:
-    """A day's verdicts, with y (1 passed) and w (1 / inclusion probability)."""
-    names = ["trace_id", "observation_id", "scorer", "value", "passed", "inclusion_probability"]
-    score = TABLES["score"].c
-    query = sa.select(*(score[name] for name in names)).where(
-        score.project_id == project,
-        score.day == day,
-        score.status == "ok",
-        score.passed.is_not(None),
-    )
-    scores = database.read(query)
-    return scores.assign(
-        y=scores["passed"].astype(bool).astype(float),
-        w=1 / scores["inclusion_probability"].astype(float),
-    )
-
-
-def _sums(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
-    """The sums of every group of `by` and part. Groups are numbered by hand: a day is small, and
-    pandas' grouping by ten keys costs more than the sums."""
-    keys = [*by, "part"]
-    if rows.empty:
-        return pd.DataFrame(columns=[*keys, *SUMS])
-    number = np.zeros(len(rows), dtype=np.int64)
-    for key in keys:
-        codes, values = pd.factorize(rows[key])
-        number = number * len(values) + codes
-        # Numbered anew at each key, so that many keys do not overflow.
-        number = np.unique(number, return_inverse=True)[1]
-    first = np.unique(number, return_index=True)[1]
-    w, y, f = (rows[name].to_numpy(dtype=float) for name in ("w", "y", "f"))
-    w2 = w * w
-    values_of = {"w": w, "wy": w * y, "wf": w * f, "w2": w2, "w2_y": w2 * y, "w2_f": w2 * f}
-    values_of |= {"w2_yf": w2 * y * f, "w2_ff": w2 * f * f}
-    return pd.DataFrame(
-        {
-            **{key: rows[key].to_numpy(dtype=object)[first] for key in keys},
-            "n": np.bincount(number),
-            **{name: np.bincount(number, each) for name, each in values_of.items()},
-        }
-    )
 
 
 def _rates(sums: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:

@@ -12,12 +12,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import date, timedelta
+from itertools import islice
 from statistics import median
 
 import numpy as np
 
-from llmops_jobs.evals.questions import Questions, Stratum, Words, words_of
-from llmops_jobs.evals.reading import calls_of_day
+from llmops_jobs.evals.questions import Day, Questions, Stratum, Words, read_on, words_of
 from llmops_jobs.evals.shift import Finding, Shift
 from llmops_jobs.lake import Lake
 
@@ -38,17 +38,15 @@ def word_findings(questions: Questions, project: str, day: date, floor: int) -> 
     when at least `floor` users wrote it."""
     days = [day - timedelta(days=back) for back in range(1, REFERENCE_DAYS + 1)]
     before = [questions.of(project, each).words for each in days]
-    today = questions.of(project, day).words
+    asked = questions.tested(project, day)
     findings = []
-    for feature in sorted({name for name, _ in today}):
-        found = rise(before, today, feature)
+    for feature in sorted({name for name, _ in asked.words}):
+        found = rise(before, asked.words, feature)
         if found is None:
             continue
         word, shift = found
-        writers = {
-            user for each in (day, *days) for user in questions.of(project, each).writers(word)
-        }
-        named = f"“{word}”" if 0 < floor <= len(writers) else "one word"
+        many = _written_by([asked, *(questions.of(project, each) for each in days)], word, floor)
+        named = f"“{word}”" if many else "one word"
         detail = (
             f"questions of {feature or '(none)'}: {named} was in {shift.before:.1%} of them in the "
             f"{REFERENCE_DAYS} days before, and in {shift.after:.1%} today"
@@ -57,17 +55,29 @@ def word_findings(questions: Questions, project: str, day: date, floor: int) -> 
     return findings
 
 
+def _written_by(days: Sequence[Day], word: str, floor: int) -> bool:
+    """Whether at least `floor` users wrote a word; of no word where that is 0."""
+    if not word or not floor:
+        return False
+    writers: set[str] = set()
+    for user in (user for each in days for user in each.writers(word)):
+        writers.add(user)
+        if len(writers) >= floor:
+            return True
+    return False
+
+
 def showing(lake: Lake, project: str, day: date, feature: str, n: int) -> list[tuple[str, str]]:
     """(trace, observation) of calls of a feature whose question has the word that rose most."""
     questions = Questions(lake)
     days = [day - timedelta(days=back) for back in range(1, REFERENCE_DAYS + 1)]
     before = [questions.of(project, each).words for each in days]
-    found = rise(before, questions.of(project, day).words, feature)
+    found = rise(before, questions.tested(project, day).words, feature)
     if found is None or not found[0]:
         return []
-    calls = (call for call in calls_of_day(lake, project, day) if call.feature == feature)
-    mine = [call for call in calls if found[0] in words_of(call.question)]
-    return [(call.trace_id, call.observation_id) for call in mine[:n]]
+    asked = (call for call in read_on(lake, project, day) if call.feature == feature)
+    mine = (call for call in asked if found[0] in words_of(call.question))
+    return [(call.trace_id, call.observation_id) for call in islice(mine, n)]
 
 
 def rise(
@@ -148,8 +158,9 @@ def _usual(before: Sequence[dict[Stratum, Words]], feature: str, word: str) -> f
     """The share of questions that the word reaches on a day like those before."""
     shares = []
     for each in before:
-        mine = _total([each[feature, a] for a in (False, True) if (feature, a) in each])
-        if mine.n:
-            shares.append(mine.in_questions[word] / mine.n)
+        mine = [each[feature, a] for a in (False, True) if (feature, a) in each]
+        n = sum(words.n for words in mine)
+        if n:
+            shares.append(sum(words.in_questions[word] for words in mine) / n)
     middle = median(shares)
     return middle + _SPREADS * 1.4826 * median(abs(share - middle) for share in shares)

@@ -7,7 +7,7 @@ reader sees the old window or the new one, and running a partition again gives t
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -128,11 +128,14 @@ class Database:
         statement = sa.text(query) if isinstance(query, str) else query
         with self.engine.connect() as connection:
             result = connection.execute(statement, parameters)
-            names, rows = list(result.keys()), result.fetchall()
-        if not rows:
-            return pd.DataFrame(columns=names)
-        # By columns: pandas takes rows of SQLAlchemy apart at twice the cost.
-        return pd.DataFrame(dict(zip(names, zip(*rows, strict=True), strict=True)))
+            return _framed(list(result.keys()), result.fetchall())
+
+    def read_parts(self, query: sa.Select[Any], rows_at_once: int) -> Iterator[pd.DataFrame]:
+        """`read`, a part of the rows after the other: memory is that of one."""
+        with self.engine.connect() as connection:
+            result = connection.execution_options(yield_per=rows_at_once).execute(query)
+            for rows in result.partitions():
+                yield _framed(list(result.keys()), rows)
 
     def table(
         self,
@@ -155,6 +158,13 @@ class Database:
         for name, value in equal.items():
             query = query.where(target.c[name] == value)
         return self.read(query.order_by(*target.primary_key.columns))
+
+
+def _framed(names: Sequence[str], rows: Sequence[Any]) -> pd.DataFrame:
+    if not rows:
+        return pd.DataFrame(columns=names)
+    # By columns: pandas takes rows of SQLAlchemy apart at twice the cost.
+    return pd.DataFrame(dict(zip(names, zip(*rows, strict=True), strict=True)))
 
 
 def _refuse_unknown(target: sa.Table, rows: pd.DataFrame) -> None:

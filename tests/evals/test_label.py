@@ -14,8 +14,10 @@ from llmops_jobs.cli import llmops
 from llmops_jobs.demo.server import MemorySource, Running, running
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.evals.labelled import labelled
+from llmops_jobs.evals.labels import human_labels
 from llmops_jobs.evals.measure import score_day
 from llmops_jobs.evals.run import prepared
+from llmops_jobs.evals.sampling import choose_texts, votes
 from llmops_jobs.evals.settings import EvalSettings
 from llmops_jobs.evals.write_back import write_back
 from tests.evals.test_night import land
@@ -100,12 +102,8 @@ def test_a_label_on_a_pick_weighs_as_much_as_the_pick_was_rare(langfuse: Running
     )
     deployment.database.upsert("label_pick", picks)
     land(deployment.lake, DAY, ["Fine."] * 4, labels={0: True, 1: False}, project=project)
-    from llmops_jobs.evals.labelled import dimensions_of
-
-    today = dimensions_of(deployment.lake, project, [DAY])
-    rows = labelled(
-        deployment.lake, deployment.database, project, DAY, EvalSettings(), today
-    ).sort_values("trace_id")
+    rows = labelled(deployment.lake, deployment.database, project, DAY, EvalSettings())
+    rows = rows.sort_values("trace_id")
     assert list(rows["w"]) == [2.0, 4.0] and list(rows["y"]) == [1.0, 0.0]
 
 
@@ -121,3 +119,22 @@ def test_only_scorers_that_are_named_are_written_back_and_only_once(langfuse: Ru
     kept = {(s["name"], s["dataType"], s["value"]) for s in found["data"]}
     assert len(found["data"]) == 3
     assert {name for name, _, _ in kept} == {"empty", "length"}
+
+
+def test_what_was_written_back_is_neither_a_vote_nor_a_label_when_it_is_pulled(
+    langfuse: Running,
+) -> None:
+    deployment, project = scored(["Fine, it is on its way.", "", ""])
+    keys, settings = deployment.projects()[0], EvalSettings(write_back=("empty",))
+    assert write_back(deployment.lake, deployment.database, keys, DAY, settings) == 3
+    days = ["--from", str(DAY), "--to", str(DAY)]
+    done = CliRunner().invoke(llmops, ["run", *days, "--select", "scores"])
+    assert done.exit_code == 0, (done.output, done.exception)
+    pulled = deployment.lake.read_day("scores", project, DAY)
+    assert sorted(pulled["value"].to_pylist()) == [0.0, 0.0, 1.0]
+    assert set(pulled["source"].to_pylist()) == {"EVAL"}
+    assert votes(pulled) == {} and human_labels(pulled).empty
+    chosen = choose_texts(deployment.lake.read_day("observations", project, DAY), pulled, 1, 0)
+    assert (chosen["inclusion_probability"].to_numpy() < 1).all()
+    # Nothing is left to send, until a value changes.
+    assert write_back(deployment.lake, deployment.database, keys, DAY, settings) == 0

@@ -1,0 +1,96 @@
+"""The questions of a day's calls, or of those of them that a hash of their traces draws."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from llmops_jobs.evals.calls import Call
+from llmops_jobs.lake import Lake, files
+
+_ABOUT = ("trace_id", "observation_id", "feature", "user_id")
+_DRAWN_BY = ("trace_id", "observation_id", "inclusion_probability")
+_ROWS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call's question. `weight` is 1 / the probability with which it was read, 0 where it is read
+    beside the even sample of the day; `always`: its text is in the lake for certain."""
+
+    trace_id: str
+    observation_id: str
+    question: str
+    user: str
+    feature: str
+    always: bool
+    weight: float
+
+
+def asked_on(lake: Lake, project: str, day: date, most: int, of_a_feature: int) -> Iterator[Asked]:
+    """Questions of a day in its order: all when it has at most `most` calls, else `most` of them
+    drawn evenly, and of every feature at least `of_a_feature`, which weigh nothing.
+
+    The calls of a trace are drawn together, by a hash of trace and day: a day always has the same,
+    and a smaller draw is a part of a larger one.
+    """
+    about = lake.read_day("observations", project, day, _ABOUT)
+    rows = lake.read_day("observation_text", project, day, _DRAWN_BY)
+    place = pc.index_in(_keys(rows), _keys(about))
+    rows = rows.filter(place.is_valid())
+    told = about.select(["feature", "user_id"]).take(place.drop_null())
+    chosen, even = _draw(rows["trace_id"], told["feature"], day, most, of_a_feature)
+    share = even.sum() / max(1, len(even))
+    rows, told = rows.filter(pa.array(chosen)), told.filter(pa.array(chosen))
+    texts = _inputs(lake, project, day, rows)
+    columns = (rows[name].to_pylist() for name in _DRAWN_BY)
+    users, features = (told[name].to_pylist() for name in ("user_id", "feature"))
+    for trace, observation, p, user, feature, is_even in zip(
+        *columns, users, features, even[chosen].tolist(), strict=True
+    ):
+        text = texts.pop((trace, observation), None) or ""
+        question = Call(trace, observation, text, "").question
+        weight = 1 / (p * share) if is_even else 0.0
+        yield Asked(trace, observation, question, user or trace, feature or "", p >= 1, weight)
+
+
+def _draw(
+    traces: pa.ChunkedArray, features: pa.ChunkedArray, day: date, most: int, of_a_feature: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Masks of the rows that are read, and of those of them that are an even sample."""
+    n = len(traces)
+    if n <= most:
+        return np.ones(n, bool), np.ones(n, bool)
+    hashed = pd.util.hash_array(
+        traces.to_numpy().astype(object), hash_key=f"{day:%Y%m%d}".ljust(16), categorize=False
+    )
+    order = np.argsort(hashed, kind="stable")
+    rank = np.empty(n, int)
+    rank[order] = np.arange(n)
+    kinds = pd.Series(pd.factorize(features.to_pandas())[0][order])
+    in_feature = np.empty(n, int)
+    in_feature[order] = kinds.groupby(kinds).cumcount()
+    even = rank < most
+    return even | (in_feature < of_a_feature), even
+
+
+def _inputs(lake: Lake, project: str, day: date, rows: pa.Table) -> dict[tuple[str, str], str]:
+    """The inputs of some calls of a day; the others' are not even made strings."""
+    wanted, names = _keys(rows), ["trace_id", "observation_id", "input"]
+    found: dict[tuple[str, str], str] = {}
+    for part in files.parts(lake, "observation_text", project, day, names, _ROWS_AT_ONCE):
+        mine = part.filter(pc.is_in(_keys(part), wanted))
+        traces, observations, texts = (mine[name].to_pylist() for name in names)
+        found.update(zip(zip(traces, observations, strict=True), texts, strict=True))
+    return found
+
+
+def _keys(table: pa.Table) -> pa.Array:
+    keys = pc.binary_join_element_wise(table["trace_id"], table["observation_id"], "\n")
+    return keys.combine_chunks()
