@@ -16,6 +16,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from llmops_jobs.langfuse.providers import provider_name
+
 PROVIDER_KEYS: Final = (
     "gen_ai.provider.name",
     "gen_ai.system",
@@ -36,48 +38,6 @@ FINISH_KEYS: Final = (
     "stop_reason",
 )
 TOOL_KEYS: Final = ("tool_call_names", "tool_names", "tools", "gen_ai.tool.name")
-
-# Other spellings of a provider -> the well-known name of the GenAI conventions (1.4x).
-_PROVIDERS: Final = {
-    "azure": "azure.ai.openai",
-    "az.ai.openai": "azure.ai.openai",
-    "azure_openai": "azure.ai.openai",
-    "az.ai.inference": "azure.ai.inference",
-    "bedrock": "aws.bedrock",
-    "amazon_bedrock": "aws.bedrock",
-    "aws": "aws.bedrock",
-    "vertex_ai": "gcp.vertex_ai",
-    "vertexai": "gcp.vertex_ai",
-    "google_vertexai": "gcp.vertex_ai",
-    "gemini": "gcp.gemini",
-    "google": "gcp.gemini",
-    "google_genai": "gcp.gemini",
-    "google.generative-ai": "gcp.gemini",
-    "gcp.gen_ai": "gcp.gen_ai",
-    "xai": "x_ai",
-    "mistral": "mistral_ai",
-    "mistralai": "mistral_ai",
-    "chatopenai": "openai",
-    "chatanthropic": "anthropic",
-}
-# A model's name -> who serves it, when nothing else says so. First match wins.
-_BY_MODEL: Final = tuple(
-    (re.compile(pattern), provider)
-    for pattern, provider in (
-        (r"^(us|eu|apac|global|jp|au)\.(anthropic|amazon|meta|mistral|cohere)\.", "aws.bedrock"),
-        (r"^(anthropic|amazon|meta|mistral|cohere|ai21)\.|^arn:aws", "aws.bedrock"),
-        (r"^projects/.*publishers/|^publishers/", "gcp.vertex_ai"),
-        (r"(^|/)(gpt-|chatgpt|o[1345](-|$)|text-embedding-|davinci|whisper|tts-|dall-e)", "openai"),
-        (r"(^|/)claude", "anthropic"),
-        (r"(^|/)(models/)?(gemini|gemma|text-embedding-00|embedding-00)", "gcp.gemini"),
-        (r"(^|/)(mistral|mixtral|codestral|ministral|pixtral|magistral|devstral)", "mistral_ai"),
-        (r"(^|/)(command|embed-(english|multilingual)|rerank-)", "cohere"),
-        (r"(^|/)deepseek", "deepseek"),
-        (r"(^|/)grok", "x_ai"),
-        (r"(^|/)sonar", "perplexity"),
-        (r"(^|/)(granite|ibm)", "ibm.watsonx.ai"),
-    )
-)
 
 
 class Reader:
@@ -151,8 +111,11 @@ _NOTHING: Final[tuple[str, str, str, str, str, dict[str, str]]] = ("", "", "", "
 # Frameworks leave the tier deep in a copy of the answer (LangChain's response_metadata, Agno's
 # response, the AI SDK's providerMetadata), JSON inside JSON, often cut: it is looked for as text.
 _TIER: Final = re.compile(
-    r"([\w.]*)service_?tier\\*\"\s*:\s*(?:\[\s*)?\\*\"([a-z_]{2,20})\\*\"", re.IGNORECASE
+    r"([\w.]*)(?:service|processing)[_-]?tier\\*\"\s*:\s*(?:\[\s*)?\\*\"([a-z_]{2,20})\\*\"",
+    re.IGNORECASE,
 )
+# Results of OpenAI's and Anthropic's batch endpoints carry the batch's id.
+_BATCH: Final = re.compile(r"batch_?id\\*\"\s*:\s*\\*\"(?:msg)?batch_\w", re.IGNORECASE)
 
 
 def service_tier(text: str) -> str:
@@ -160,6 +123,8 @@ def service_tier(text: str) -> str:
 
     `text` is metadata as JSON.
     """
+    if "batch" in text and _BATCH.search(text):
+        return "batch"
     if "ier" not in text:
         return ""
     found = _TIER.findall(text)
@@ -199,33 +164,6 @@ def _names(value: Any) -> set[str]:
     if isinstance(value, list):
         return set().union(*(_names(item) for item in value)) if value else set()
     return set()
-
-
-@lru_cache(maxsize=1024)
-def provider_name(text: str) -> str:
-    """The well-known name of a provider: `openai.chat` -> `openai`, `xai` -> `x_ai`."""
-    name = text.strip().lower()
-    if name in _PROVIDERS:
-        return _PROVIDERS[name]
-    for suffix in (".chat", ".responses", ".completion", ".embedding", ".messages"):
-        if name.endswith(suffix):
-            return provider_name(name.removesuffix(suffix))
-    return name
-
-
-def short_model(model: str) -> str:
-    """A model's name without the path that Vertex and the Gemini API put before it."""
-    return re.sub(r"^(projects/.*/)?(publishers/[^/]+/)?models/", "", model)
-
-
-@lru_cache(maxsize=4096)
-def provider_of_model(model: str) -> str:
-    """Who most likely serves a model of this name; '' when the name does not tell."""
-    name = model.lower()
-    for pattern, provider in _BY_MODEL:
-        if pattern.search(name):
-            return provider
-    return ""
 
 
 def with_tier(parameters: pa.ChunkedArray, tier: pa.Array) -> pa.ChunkedArray | pa.Array:

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from llmops_jobs import days
 from llmops_jobs.lake import schema
 from llmops_jobs.langfuse import usage
-from llmops_jobs.langfuse.metadata import Reader, provider_of_model, short_model, with_tier
+from llmops_jobs.langfuse.metadata import Reader, with_tier
+from llmops_jobs.langfuse.providers import provider_of_model, short_model
 from llmops_jobs.langfuse.raw import Reject, row_key
 from llmops_jobs.langfuse.settings import DimensionRules
 

@@ -15,7 +15,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmops_jobs.ledger.bundled import BundledBook, ListPrices, bundled_book
+from llmops_jobs.ledger.bundled import BundledBook, bundled_book
+from llmops_jobs.ledger.entries import ListPrices
 from llmops_jobs.ledger.overrides import Override, read_overrides
 from llmops_jobs.ledger.settings import LedgerSettings
 from llmops_jobs.ledger.units import (
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # Changes when the same prices would give other amounts: it is part of the book's hash.
-_METHOD = 1
+_METHOD = 2
 
 Context = tuple[tuple[str, str], ...]
 _Key = tuple[str, str, date, Context, int]
@@ -45,6 +46,9 @@ class Price:
     status: str  # list or override
     above: int  # holds for calls with more input tokens than this
     per_unit: Mapping[str, int]  # femto-dollars a unit; types that are not billed are absent
+    ordinary: bool = (
+        False  # the call's service tier or batch has no price: this is the ordinary one
+    )
 
 
 @dataclass
@@ -145,7 +149,9 @@ class PriceBook:
         if listed is None:
             return ()
         return tuple(
-            Price(_tier_id(listed.price_id, above), "list", above, _complete(prices))
+            Price(
+                _tier_id(listed.price_id, above), "list", above, _complete(prices), listed.ordinary
+            )
             for above, prices in listed.tiers
         )
 
@@ -166,7 +172,9 @@ def _load(path: Path | None, _changed: int) -> PriceBook:
 
 
 def _overridden(override: Override, listed: ListPrices | None) -> tuple[Price, ...]:
+    ordinary = False
     if override.discount is not None:
+        ordinary = listed is not None and listed.ordinary
         kept = 1 - override.discount
         tiers: Iterable[tuple[int, Mapping[str, int]]] = (
             (above, {kind: int(femto * kept) for kind, femto in prices.items()})
@@ -180,7 +188,7 @@ def _overridden(override: Override, listed: ListPrices | None) -> tuple[Price, .
         base = {**pieces, **override.per_unit}
         tiers = ((0, base), *((above, {**base, **prices}) for above, prices in override.tiers))
     return tuple(
-        Price(_tier_id(override.price_id, above), "override", above, _complete(prices))
+        Price(_tier_id(override.price_id, above), "override", above, _complete(prices), ordinary)
         for above, prices in tiers
     )
 

@@ -31,7 +31,7 @@ COLUMNS: Final = (
 _ISSUES = (
     *("", "missing_model", "missing_price", "missing_usage"),
     *("negative_tokens", "implausible_tokens", "overlapping_tokens", "incomplete_tokens"),
-    "unpriced_usage",
+    *("unpriced_usage", "unpriced_tier"),
 )
 
 
@@ -144,19 +144,22 @@ def _decide(
         [by_book, np.full(n, STATUSES.index("list")), np.full(n, STATUSES.index("reported"))],
         STATUSES.index("unpriced"),
     )
+    ordinary = ours & known
+    if table.ids:
+        ordinary &= table.ordinary[np.maximum(row, 0)]
     no_model = np.asarray(pc.equal(calls["model"], "").to_numpy(), dtype=bool)
     issue = np.select(
         [
             *(units.negative, units.implausible, free_failure),
             *(~known & no_model, ~known, nothing_used, units.overlapping),
-            *(units.incomplete, unpriced_usage),
+            *(units.incomplete, unpriced_usage, ordinary),
         ],
         [
             _ISSUES.index(name)
             for name in (
                 *("negative_tokens", "implausible_tokens", ""),
                 *("missing_model", "missing_price", "missing_usage"),
-                *("overlapping_tokens", "incomplete_tokens", "unpriced_usage"),
+                *("overlapping_tokens", "incomplete_tokens", "unpriced_usage", "unpriced_tier"),
             )
         ],
         0,

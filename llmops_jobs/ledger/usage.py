@@ -7,6 +7,7 @@ exclusive ones. Counts that cannot be true are never priced silently: every row 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from llmops_jobs.langfuse.usage import flatten
 from llmops_jobs.ledger.units import DETAIL_KEYS
 
 Ints = npt.NDArray[np.int64]
@@ -28,7 +30,13 @@ TOKEN_COLUMNS: Final = (
 #: More tokens than any call can hold; beyond it a count is a fault of the reporter.
 IMPLAUSIBLE: Final = 10**9
 
-_DETAIL_PATTERN = "|".join(f'"{key}"' for key in DETAIL_KEYS)
+_DETAIL_PATTERN = "|".join(
+    (
+        *(f'"{key}"' for key in DETAIL_KEYS),
+        r"(?i:(?:output|candidates|completion)[\w.]*(?:image|video)|(?:input|prompt)[\w.]*video)",
+        r'(?i:"modality":\s*"(?:image|video)")',
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -153,12 +161,25 @@ def _from_details(calls: pa.Table, bad: Bools) -> dict[str, Ints]:
     found: dict[str, Ints] = {}
     for row, text in zip(rows.tolist(), details.take(pa.array(rows)).to_pylist(), strict=True):
         for key, count in _numbers(text):
-            kind = DETAIL_KEYS.get(key)
-            if kind is not None and 0 < count <= IMPLAUSIBLE:
+            kind = _kind(key)
+            if kind and 0 < count <= IMPLAUSIBLE:
                 if kind not in found:
                     found[kind] = np.zeros(calls.num_rows, dtype=np.int64)
                 found[kind][row] = max(found[kind][row], int(count))  # two names of one count
     return found
+
+
+def _kind(key: str) -> str:
+    """The usage type that a key counts, if it is one that no column holds."""
+    if key in DETAIL_KEYS:
+        return DETAIL_KEYS[key]
+    name = key.lower()
+    made = "image" if "image" in name else "video" if "video" in name else ""
+    if not made or re.search(r"cost|price|second|cache", name):
+        return ""
+    if re.search(r"output|candidates|completion", name):
+        return f"output_{made}"
+    return "input_video" if made == "video" and re.search(r"input|prompt", name) else ""
 
 
 def _numbers(text: str) -> list[tuple[str, Any]]:
@@ -168,7 +189,7 @@ def _numbers(text: str) -> list[tuple[str, Any]]:
         return []
     if not isinstance(content, dict):
         return []
-    return [(key, value) for key, value in content.items() if isinstance(value, int | float)]
+    return [(key, value) for key, value in flatten(content).items() if value is not None]
 
 
 def ints(column: pa.ChunkedArray) -> Ints:

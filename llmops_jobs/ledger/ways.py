@@ -7,6 +7,7 @@ off-peak or not. Each is looked up once.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from llmops_jobs.ledger.units import USAGE_TYPES
-from llmops_jobs.ledger.usage import Ints
+from llmops_jobs.ledger.usage import Bools, Ints
 
 if TYPE_CHECKING:
     from llmops_jobs.ledger.book import Context, Price, PriceBook
@@ -35,14 +36,14 @@ class PriceRows:
     femto: Ints  # (row, usage type); -1 where the book has no price
     status: Ints
     ids: list[str]
+    ordinary: Bools  # rows that price a service tier or a batch at the ordinary rate
 
 
 def price_rows(book: PriceBook, calls: pa.Table) -> tuple[Ints, PriceRows]:
     """For every call the row of the price table that holds for it, -1 where there is none."""
     keys, way = _ways_of_calling(book, calls)
-    table = PriceRows(np.zeros((0, len(USAGE_TYPES)), np.int64), np.zeros(0, np.int64), [])
     vectors: list[list[int]] = []
-    statuses: list[int] = []
+    prices: list[Price] = []
     first = np.full(len(keys), -1, dtype=np.int64)
     thresholds: dict[int, list[int]] = {}
     for number, (provider, model, request_model, context, day, second) in enumerate(keys):
@@ -58,11 +59,13 @@ def price_rows(book: PriceBook, calls: pa.Table) -> tuple[Ints, PriceRows]:
             thresholds[number] = [tier.above for tier in tiers[1:]]
         for tier in tiers:
             vectors.append(_vector(tier))
-            statuses.append(STATUSES.index(tier.status))
-            table.ids.append(tier.price_id)
-    if vectors:
-        table.femto = np.asarray(vectors, dtype=np.int64)
-        table.status = np.asarray(statuses, dtype=np.int64)
+            prices.append(tier)
+    table = PriceRows(
+        np.asarray(vectors, dtype=np.int64).reshape(-1, len(USAGE_TYPES)),
+        np.asarray([STATUSES.index(price.status) for price in prices], dtype=np.int64),
+        [price.price_id for price in prices],
+        np.asarray([price.ordinary for price in prices], dtype=bool),
+    )
     row = first[way]
     if thresholds:
         tokens = np.asarray(pc.fill_null(calls["input_tokens"], 0).to_numpy())
@@ -140,7 +143,7 @@ def _contexts(parameters: pa.ChunkedArray) -> tuple[list[Context], Ints]:
 
 def _context(text: str) -> Context:
     """The way of calling that model parameters tell: service tier, batch, fast mode."""
-    if not any(word in text for word in ("tier", "Tier", "batch", *_CONTEXT)):
+    if not any(word in text for word in _TELLING):
         return ()
     try:
         content = json.loads(text)
@@ -148,11 +151,33 @@ def _context(text: str) -> Context:
         return ()
     if not isinstance(content, dict):
         return ()
-    told = {key: str(content[key]).lower() for key in _CONTEXT if content.get(key) is not None}
-    tier = str(content.get("service_tier") or content.get("serviceTier") or "").lower()
+    flat = {_plain(key): value for key, value in content.items()}
+    for nested in ("extra_body", "extra_headers"):
+        if isinstance(flat.get(nested), dict):
+            flat |= {_plain(key): value for key, value in flat.pop(nested).items()}
+    for key, inner in (("service_tier", "type"), ("performance_config", "latency")):  # Bedrock's
+        if isinstance(flat.get(key), dict):
+            flat[key] = flat[key].get(inner)
+    told = {
+        key: str(flat[key]).lower()
+        for key in _CONTEXT
+        if isinstance(flat.get(key), str | int | float)
+    }
     told.pop("service_tier", None)
-    if tier == "batch" or content.get("batch") is True:
+    tier = next((str(flat[key]).lower() for key in _TIER_KEYS if flat.get(key)), "")
+    if tier in _BATCH or any(str(flat.get(key)).lower() in _BATCH for key in _BATCH_KEYS):
         told["processing"] = "batch"
     elif tier not in _ORDINARY_TIERS:
         told["service_tier"] = tier
     return tuple(sorted((key, value) for key, value in told.items() if value != "standard"))
+
+
+_TIER_KEYS: Final = ("service_tier", "processing_tier", "performance_config")
+_TELLING: Final = ("tier", "Tier", "batch", "Batch", "performance", *_CONTEXT)
+_BATCH_KEYS: Final = ("batch", "is_batch", "batch_api", "endpoint", "api")
+_BATCH: Final = {"true", "batch", "/v1/batches", "batches", "batch_api"}
+
+
+def _plain(key: str) -> str:
+    """serviceTier and service-tier as service_tier."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).lower().replace("-", "_")

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from llmops_jobs.langfuse.metadata import Reader, provider_name, provider_of_model
+from llmops_jobs.langfuse.metadata import Reader
+from llmops_jobs.langfuse.providers import provider_name, provider_of_model
 from llmops_jobs.langfuse.settings import DimensionRules
 from tests.langfuse.wire_rows import landed, observation
 
