@@ -1,18 +1,22 @@
 """Whether an answer is backed by the context that it was given, by their wording.
 
 Ten figures of overlap and wording in a logistic regression, fitted on 846 responses of BEGIN
-(Dziri et al. 2022; the parts from Wizard of Wikipedia and CMU-DoG, CC BY 4.0) and rounded;
-`bench/evals.py` measures it on others. Wording, not meaning: a free paraphrase scores low, and so
-does an answer in another language than its context.
+(Dziri et al. 2022; the parts from Wizard of Wikipedia and CMU-DoG, CC BY 4.0), and one of word
+order for long contexts; `bench/train_grounding.py` fits it again and measures it on others.
+Wording, not meaning: a free paraphrase scores low, and so does an answer in another language than
+its context.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import math
+import operator
 import re
-from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
 
 from llmops_jobs.evals.batch import Batch, words
 from llmops_jobs.evals.scorer import Score, scorer, skipped
@@ -23,7 +27,11 @@ from llmops_jobs.evals.scorers.relevance import stem
 PIECE = 40
 #: Below one half: answers in production paraphrase more than those of the fit, and an alarm on a
 #: paraphrase costs more trust than a missed one.
-THRESHOLD = 0.25
+THRESHOLD = 0.3
+# Content words so near to each other in the context count as said together.
+_NEAR = 3
+# A context of so many words is a passage, and of so many an article.
+_LONG = (100, 400)
 _STOP = frozenset(
     words(
         "a an the and or but if of to in on at by for with from as is are was were be been "
@@ -54,7 +62,7 @@ _COURTEOUS = frozenset(
 )
 
 
-@scorer("groundedness", version="begin-2", needs={"answer", "context"}, whole_batch=True)
+@scorer("groundedness", version="begin-3", needs={"answer", "context"}, whole_batch=True)
 def groundedness(batch: Batch) -> Iterator[Score]:
     """Value: probability that people would call the answer backed by its context; passes from
     THRESHOLD. Skipped where answer and context are in different languages."""
@@ -75,13 +83,74 @@ def groundedness(batch: Batch) -> Iterator[Score]:
 
 def grounded(answer: str, context: Sequence[str]) -> float:
     """Probability that a context, as words, backs an answer: the mean over the answer's pieces."""
-    known, pairs = set(context), set(itertools.pairwise(context))
-    stems = set(map(stem, known))
-    total, weight = 0.0, 0
+    weights, intercept = _weights()
+    total, length = 0.0, 0
+    for said, shown in features(answer, context):
+        odds = intercept + math.fsum(weights[name] * value for name, value in shown.items())
+        total += said / (1 + math.exp(-odds))
+        length += said
+    return total / length if length else 1.0
+
+
+def features(answer: str, context: Sequence[str]) -> Iterator[tuple[int, dict[str, float]]]:
+    """Of every piece of an answer: how many words it has, and what is weighed."""
+    source = _Source(context)
     for piece, said in _pieces(answer):
-        total += len(said) * _backed(piece, said, known, stems, pairs)
-        weight += len(said)
-    return total / weight if weight else 1.0
+        yield len(said), source.features(piece, said)
+
+
+class _Source:
+    """A context: its words, their stems, and what follows what in it."""
+
+    def __init__(self, context: Sequence[str]) -> None:
+        self.known = set(context)
+        self.pairs = set(itertools.pairwise(context))
+        told = [stem(word) for word in context if word not in _STOP]
+        self.stems = set(told)
+        self.near = set[tuple[str, str]]().union(
+            *(zip(told, told[step:], strict=False) for step in range(1, _NEAR + 1))
+        )
+        low, high = _LONG
+        share = math.log(max(1, len(context)) / low) / math.log(high / low)
+        #: 0 for a passage, 1 for an article.
+        self.long = min(1.0, max(0.0, share))
+
+    def features(self, piece: str, said: Sequence[str]) -> dict[str, float]:
+        n = len(said)
+        content = [word for word in said if word not in _STOP]
+        stems = [*map(stem, content)]
+        unknown = n - sum(map(self.known.__contains__, said))
+        missing = len(stems) - sum(map(self.stems.__contains__, stems))
+        known = 1 - unknown / n
+        backed = 1 - missing / len(stems) if stems else 0.0
+        copied = [*map(self.pairs.__contains__, itertools.pairwise(said))]
+        pairs = _share(copied, known)
+        triples = _share([*map(operator.and_, copied, copied[1:])], pairs)
+        near = _share([*map(self.near.__contains__, itertools.pairwise(stems))], backed)
+        return {
+            "known": known,
+            "backed": backed,
+            "pairs": pairs,
+            "near": near,
+            "length": math.log1p(n),
+            "missing": math.log1p(missing),
+            "unknown": math.log1p(unknown),
+            "self": sum(map(_SELF.__contains__, said)) / n,
+            "question": float("?" in piece),
+            "exclamation": float("!" in piece),
+            # Of an article nearly every word is to be found; what tells is what follows what.
+            "order": self.long * (triples + near - 1),
+        }
+
+
+def _share(found: Sequence[bool], otherwise: float) -> float:
+    return sum(found) / len(found) if found else otherwise
+
+
+@cache
+def _weights() -> tuple[Mapping[str, float], float]:
+    model = json.loads(files(__package__).joinpath("grounding.json").read_text(encoding="utf-8"))
+    return model["weights"], model["intercept"]
 
 
 def _pieces(answer: str) -> Iterator[tuple[str, list[str]]]:
@@ -106,33 +175,3 @@ def _tongue(found: Sequence[str]) -> str:
     if head and sum(not word.isascii() for word in head) > 0.7 * len(head):
         return "other script"
     return by_words(head)
-
-
-def _backed(
-    piece: str,
-    said: Sequence[str],
-    known: AbstractSet[str],
-    stems: AbstractSet[str],
-    pairs: AbstractSet[tuple[str, str]],
-) -> float:
-    content = [word for word in said if word not in _STOP]
-    n = max(1, len(content))
-    made = max(1, len(said) - 1)
-    unknown = len(said) - sum(map(known.__contains__, said))
-    found = sum(map(known.__contains__, content))
-    # A word that is known has its stem known.
-    missing = sum(stem(word) not in stems for word in content if word not in known)
-    odds = (
-        -1.2
-        + 1.0 * found / n
-        + 1.4 * (1 - missing / n if content else 0)
-        + 1.0 * sum(map(pairs.__contains__, itertools.pairwise(said))) / made
-        + 0.9 * math.log1p(len(said))
-        - 0.9 * math.log1p(missing)
-        - 1.1 * unknown / max(1, len(said))
-        - 1.7 * math.log1p(unknown)
-        - 1.2 * sum(map(_SELF.__contains__, said)) / max(1, len(said))
-        - 1.9 * ("?" in piece)
-        - 0.4 * ("!" in piece)
-    )
-    return 1 / (1 + math.exp(-odds))
