@@ -27,6 +27,9 @@ _INNER: Final = re.compile(
     r"""['"](?:message|error_message|detail|msg)['"]\s*:\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""",
     re.IGNORECASE,
 )
+# Servers that say it in one string: {"error": "..."}.
+_ONLY: Final = re.compile(r"""['"]error['"]\s*:\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""")
+_QUOTES: Final = re.compile(r"""["'`“”«»]""")
 _VARIABLE: Final = re.compile(
     r"https?://\S+"  # addresses
     r"|\S+@\S+\.\S+"
@@ -61,12 +64,13 @@ def family(status_message: str, finish_reason: str = "", kind: str = "") -> Fami
 
 def _skeleton(text: str) -> tuple[str, str]:
     """The words that tell families apart: those to show, and those to hash only."""
-    inner = _INNER.search(text)
+    inner = _INNER.search(text) or _ONLY.search(text)
     sentence = (inner[1] or inner[2] or "") if inner else text
     raised = _EXCEPTION.findall(text)[:1]
     sentence = _EXCEPTION.sub(" ", sentence)
-    words = [_normal(word) for word in _WORD.findall(_VARIABLE.sub(f" {MASK} ", sentence))]
-    kept = _collapsed([word if word in _lexicon() else MASK for word in words])[:_WORDS]
+    words, kept = _words(sentence)
+    if not kept or set(kept) == {MASK}:  # all of it stands in quotation marks
+        words, kept = _words(_QUOTES.sub(" ", sentence))
     template = " ".join(kept).removeprefix(MASK).removesuffix(MASK).strip()
     if sum(word != MASK for word in kept) < 3:
         # Too little to tell one error from another: the exception's name goes with it.
@@ -75,6 +79,12 @@ def _skeleton(text: str) -> tuple[str, str]:
     # apart; only their hash leaves this module.
     secret = "" if template else " ".join(word for word in words if word != MASK)[:40]
     return template, secret
+
+
+def _words(sentence: str) -> tuple[list[str], list[str]]:
+    """All words of a sentence, and the first of them that are kept, the others masked."""
+    words = [_normal(word) for word in _WORD.findall(_VARIABLE.sub(f" {MASK} ", sentence))]
+    return words, _collapsed([word if word in _lexicon() else MASK for word in words])[:_WORDS]
 
 
 def _normal(word: str) -> str:

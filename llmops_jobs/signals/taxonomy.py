@@ -8,7 +8,9 @@ the application (`tool_error`, `schema_invalid`, `cancelled`), or nobody yet (`u
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
+from importlib.resources import files
 from typing import Final
 
 # A message is hostile text of any length: the head of it decides.
@@ -20,196 +22,30 @@ _STATUS: Final = re.compile(
     r"|\b(?:client|server) error '|error: |<title>|\| )(?P<status>[45]\d\d)\b"
 )
 
-# One pattern a line, over lower-case text; the first class that has a match wins.
-_PATTERNS: Final = {
-    "cancelled": r"""
-        cancell?ederror
-        \baborterror\b
-        generatorexit
-        \bcancelled\b[. ]
-        (?:request|operation|stream|call|run) (?:was )?(?:cancell?ed|aborted)\b
-        (?:aborted|cancell?ed|closed) by (?:the )?(?:client|user|caller|consumer)
-        client (?:has )?disconnected
-    """,
-    "tool_error": r"""
-        \btool ?(?:call(?:ing)?|execution|invocation|run|exception|error)\b
-        toolexception
-        toolexecution
-        toolerror
-        toolcallerror
-        \bmcp ?error
-        mcperror
-        (?:execut|invok|runn|call)ing (?:the )?tool\b
-        \bin tool run\b
-        not a valid tool
-        unknown tool
-        tool not found
-        no such tool
-        \bfunction call failed
-        \btool \S+ (?:raised|failed|encountered|returned an error)
-    """,
-    "content_filter": r"""
-        content[ _-]?(?:filter|management|moderation|policy|safety)
-        safety system
-        guardrail
-        responsibleai
-        prohibited_content
-        block_?reason
-        blockedprompt
-        finish[_ ]?reason:?(?: is)? (?:safety|recitation|blocklist|spii|content)
-        blocked (?:by|due to) (?:safety|moderation|policy|content)
-        response was blocked
-        usage polic(?:y|ies)
-        \bflagged\b
-        safety check
-    """,
-    "context_length": r"""
-        context[_ ](?:length|window|limit|size)
-        (?:prompt|input|request|message) is too long
-        input token count
-        maximum model length
-        maximum number of tokens
-        reduce (?:the length|your prompt)
-        too large for model
-        request_too_large
-        too many (?:input|prompt) tokens
-        string_above_max_length
-        input too long
-        \bcode:? 413\b
-    """,
-    "rate_limit": r"""
-        rate.?limit
-        too many (?:requests|tokens)
-        throttl
-        resource.?(?:has been )?exhausted
-        quota
-        tokens per (?:min|day)
-        requests per (?:min|day)
-        slow down
-        toomanyrequests
-    """,
-    "schema_invalid": r"""
-        outputpars
-        output pars
-        (?:could not|failed to|unable to|cannot) parse
-        invalid json
-        \d+ validation errors? for\b
-        jsondecode
-        expecting (?:value|property|'|\")
-        unterminated string
-        zoderror
-        type ?validation(?:error| failed)
-        noobjectgenerated
-        (?:match|conform|adhere|according).{0,20} schema
-        jsonschema
-        instructorretry
-        incompleteoutput
-        in json at position
-        is not one of
-        not valid json
-        malformed json
-    """,
-    "timeout": r"""
-        time.?out
-        timed.?out
-        deadline
-        time.?limit
-    """,
-    "auth": r"""
-        api[ _-]?key
-        unauthori[sz]ed
-        unauthenticated
-        authenticat
-        permission
-        forbidden
-        access ?denied
-        credential
-        security token
-        expiredtoken
-        invalid token
-        credit balance
-        (?:does not|doesn't|don't) have access
-        subscription key
-        billing
-    """,
-    "connection": r"""
-        connection (?:error|aborted|refused|reset|closed|lost)
-        connect(?:ion)?error
-        econn
-        (?:cannot|could not|failed to|unable to) (?:connect|establish)
-        name resolution
-        name or service not known
-        getaddrinfo
-        disconnected
-        peer closed
-        unreachable
-        certificate
-        sslerror
-        payload is not completed
-        incomplete (?:chunked )?read
-        readerror
-        writeerror
-        protocolerror
-        broken pipe
-        socket hang up
-        fetch failed
-    """,
-    "provider_5xx": r"""
-        overload
-        internal ?server
-        internal error
-        an internal error
-        server_error
-        api_error
-        service.?unavailable
-        \bunavailable\b
-        bad gateway
-        had an error (?:while )?process
-        unexpected error (?:during|while) processing
-        (?:is )?not ready
-        modelerror
-        web server is
-        server had an error
-        upstream error
-        capacity
-    """,
-    "unknown": r"""
-        ^(?:type|attribute|key|index|name|zerodivision|assertion|recursion)error\b
-    """,
-    "bad_request": r"""
-        invalid[ _](?:request|argument|value|parameter|schema|type|input|url|prompt|model)
-        bad.?request
-        (?:model|deployment|resource|endpoint)\S* (?:was |is )?not found
-        not[ _]?found_?error
-        \bnot found for\b
-        notfoundexception
-        deploymentnotfound
-        unsupported (?:parameter|value|model|media|content|country)
-        not supported
-        does not support
-        unrecognized request
-        must (?:be|alternate|have|contain|start|end|match)
-        malformed
-        does not exist
-        validationexception
-        deprecated
-        unprocessable
-        is required
-        model identifier is invalid
-        input should be
-        provider not provided
-    """,
-}
-_RULES: Final = tuple(
-    (name, re.compile("|".join(line.strip() for line in lines.strip().splitlines())))
-    for name, lines in _PATTERNS.items()
-)
+# LiteLLM's name for what it does not know, before the provider's own words.
+_WRAPPER: Final = re.compile(r"litellm\.apiconnectionerror: (?=\w+exception - )")
+
+
+def _read_rules() -> Iterator[tuple[str, re.Pattern[str]]]:
+    """The sections of error_rules.txt in their order, the lines of each as one pattern."""
+    lines = files("llmops_jobs.signals").joinpath("error_rules.txt").read_text("utf-8").splitlines()
+    lines = [line for line in lines if line and not line.startswith("#")]
+    starts = [number for number, line in enumerate(lines) if line.startswith("[")]
+    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        yield lines[start][1:-1], re.compile("|".join(lines[start + 1 : end]))
+
+
+_RULES: Final = tuple(_read_rules())
 
 #: Every class that `error_type` can return but ''.
-ERROR_TYPES: Final = (*(name for name, _ in _RULES if name != "unknown"), "unknown")
+ERROR_TYPES: Final = (
+    *dict.fromkeys(name for name, _ in _RULES if name != "unknown"),
+    "unknown",
+)
 
 _BY_STATUS: Final = {
     "401": "auth",
+    "402": "auth",
     "403": "auth",
     "408": "timeout",
     "413": "context_length",
@@ -233,7 +69,7 @@ _DECISIVE: Final = {"429", "401", "504", "524", "499"}
 @lru_cache(maxsize=65_536)
 def error_type(status_message: str, finish_reason: str = "") -> str:
     """The class of a failed call's message; `unknown` where no rule knows it."""
-    text = status_message[:_READ].lower()
+    text = _WRAPPER.sub("", status_message[:_READ].lower())
     found = _STATUS.search(text)
     status = found["status"] if found else ""
     if status in _DECISIVE:

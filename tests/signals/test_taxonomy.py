@@ -1,4 +1,8 @@
-"""The taxonomy on labelled messages; those held out were written before the rules."""
+"""The taxonomy on labelled messages: made up, of public threads, and of other people's code.
+
+Every message was labelled before the rules saw it. The rules have since been extended with all of
+them but those of `errors_unseen.tsv`, which say what to expect of messages that are new.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +22,19 @@ def labelled(name: str) -> list[tuple[str, str]]:
     return [(row[0], row[2]) for row in rows]
 
 
-@pytest.mark.parametrize("name", ["provider_errors.tsv", "provider_errors_held_out.tsv"])
-def test_labelled_messages_get_their_class(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "share"),
+    [
+        ("provider_errors.tsv", 0.99),
+        ("provider_errors_held_out.tsv", 0.99),
+        ("errors_of_threads.tsv", 0.99),
+        ("errors_unseen.tsv", 0.88),
+    ],
+)
+def test_labelled_messages_get_their_class(name: str, share: float) -> None:
     rows = labelled(name)
     wrong = [(label, error_type(text), text) for label, text in rows if error_type(text) != label]
-    assert len(wrong) <= 0.05 * len(rows), wrong
+    assert len(wrong) <= (1 - share) * len(rows), wrong
 
 
 def test_every_label_is_a_class_and_every_class_is_labelled() -> None:
