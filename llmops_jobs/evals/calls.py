@@ -1,8 +1,7 @@
-"""A model call as the scorers see it: question, instructions, context, answer.
+"""A model call as the scorers see it: question, instructions, context, answer, tool calls.
 
-Applications write inputs and outputs in many shapes (a chat's messages as JSON, a provider's whole
-response, a plain string); this module is the one place that tells them apart. Whatever it cannot
-read stays what it was, a string: no text is an error.
+Applications write inputs and outputs in many shapes (see `envelopes`). Whatever is of none of them
+stays what it was, a string: no text is an error.
 """
 
 from __future__ import annotations
@@ -13,7 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import orjson
+from llmops_jobs.evals import envelopes, tools
+from llmops_jobs.evals.envelopes import Reply
+from llmops_jobs.evals.tools import ToolCall
 
 #: Longer texts are read up to here by everything that searches words or patterns.
 READ_LIMIT = 32_000
@@ -22,13 +23,15 @@ _CONTEXT = re.compile(r"<context>(.*?)(?:</context>|\Z)", re.DOTALL | re.IGNOREC
 # Between the tags of an instruction that only names them ("between <context> and </context>").
 _MENTION = 20
 _CONTEXT_KEYS = ("context", "contexts", "documents", "retrieved_documents", "retrieved_context")
-_TEXT_KEYS = ("text", "content", "page_content", "output_text", "output", "answer", "completion")
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    name: str
-    arguments: Any  # what it was called with; a string when it was not JSON
+_TOOLS = ("tool", "function", "function_call_output", "tool_call_output")
+#: Where instrumentations keep the tools that were offered.
+_TOOL_KEYS = (
+    "tools",
+    "gen_ai.tool.definitions",
+    "ai.prompt.tools",
+    "model_request_parameters",
+    "llm.invocation_parameters",
+)
 
 
 @dataclass(frozen=True)
@@ -53,22 +56,17 @@ class Call:
 
     @cached_property
     def _messages(self) -> list[Any]:
-        parsed = _json(self.raw_input)
-        if isinstance(parsed, dict):
-            parsed = parsed.get("messages") or parsed.get("input") or parsed.get("prompt") or parsed
-        if isinstance(parsed, list):
-            return parsed
-        return [{"role": "user", "content": parsed if parsed is not None else self.raw_input}]
+        return envelopes.messages(envelopes.json_in(self.raw_input), self.raw_input)
 
     @cached_property
     def _question_and_inline_context(self) -> tuple[str, str]:
         last, found = "", []
         for message in self._messages:
-            text = _text(message)
+            text = envelopes.text(message)
             if "<context>" in text.lower():
                 found += [part for part in _CONTEXT.findall(text) if len(part) > _MENTION]
                 text = _CONTEXT.sub(lambda m: m[0] if len(m[1]) <= _MENTION else " ", text)
-            if _role(message) in ("user", "human", "") and text.strip():
+            if envelopes.role(message) in ("user", "human", "") and text.strip():
                 last = text.strip()
         return last, "\n".join(found).strip()
 
@@ -80,8 +78,8 @@ class Call:
     @cached_property
     def instructions(self) -> str:
         """The system's messages."""
-        system = (m for m in self._messages if _role(m) in ("system", "developer"))
-        return "\n".join(_text(m) for m in system)
+        system = (m for m in self._messages if envelopes.role(m) in ("system", "developer"))
+        return "\n".join(envelopes.text(m) for m in system)
 
     @cached_property
     def context(self) -> str:
@@ -92,126 +90,82 @@ class Call:
         metadata = self.metadata_object
         for key in _CONTEXT_KEYS:
             if metadata.get(key):
-                return _text(metadata[key])
+                return envelopes.text(metadata[key])
         # A tool that returns records is no passage to be held against; one that returns prose is.
-        results = [_text(m) for m in self._messages if _role(m) in ("tool", "function")]
-        return "\n".join(r for r in results if r.lstrip()[:1] not in ("{", "["))
+        given = []
+        for message in self._messages:
+            in_parts = list(envelopes.results(message))
+            if envelopes.role(message) in _TOOLS and not _defines(message):
+                in_parts = in_parts or [envelopes.text(message)]
+            given += in_parts
+        return "\n".join(each for each in given if each and each.lstrip()[:1] not in ("{", "["))
 
     @cached_property
     def metadata_object(self) -> Mapping[str, Any]:
-        parsed = _json(self.metadata)
+        parsed = envelopes.json_in(self.metadata)
         return parsed if isinstance(parsed, dict) else {}
 
     @cached_property
     def parameters(self) -> Mapping[str, Any]:
-        parsed = _json(self.model_parameters)
+        parsed = envelopes.json_in(self.model_parameters)
         return parsed if isinstance(parsed, dict) else {}
 
     @cached_property
-    def _reply(self) -> Any:
-        """The output with a provider's envelope taken off."""
-        text = self.raw_output.strip()
-        if not text.startswith(("{", "[", '"')):
-            return self.raw_output
-        parsed = _json(text)
-        if isinstance(parsed, dict) and isinstance(parsed.get("choices"), list):
-            first = parsed["choices"][0] if parsed["choices"] else None
-            parsed = first.get("message", first) if isinstance(first, dict) else first
-        if isinstance(parsed, str):
-            return parsed
-        if isinstance(parsed, dict) and ("role" in parsed or "tool_calls" in parsed):
-            return parsed
-        if isinstance(parsed, list) and parsed and all(_is_part(part) for part in parsed):
-            return {"role": "assistant", "content": parsed}
-        return self.raw_output  # JSON that is itself the answer
+    def _reply(self) -> Reply | None:
+        """The output with a provider's envelope taken off; None where it is itself the answer."""
+        if self.raw_output.lstrip()[:1] not in ("{", "["):
+            return None
+        return envelopes.reply(envelopes.json_in(self.raw_output))
 
     @cached_property
     def answer(self) -> str:
-        reply = self._reply
-        return reply if isinstance(reply, str) else _text(reply)
+        if self._reply is not None:
+            return envelopes.text(self._reply.message) or envelopes.text(
+                self._reply.message.get("refusal")
+            )
+        if self.raw_output.lstrip()[:1] == '"':
+            parsed = envelopes.json_in(self.raw_output)
+            return parsed if isinstance(parsed, str) else self.raw_output
+        return self.raw_output
+
+    @cached_property
+    def stop_reason(self) -> str:
+        """Why the model ended, as the observation or else the reply tells; '' when neither does."""
+        return self.finish_reason or (self._reply.finish_reason if self._reply else "")
 
     @cached_property
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        """The tools that the answer asks for, in the shapes of OpenAI, Anthropic and LangChain."""
-        reply = self._reply
-        if not isinstance(reply, dict):
-            return ()
-        found = []
-        for item in _list(reply.get("tool_calls")) + _list(reply.get("content")):
-            if not isinstance(item, dict):
-                continue
-            function = item["function"] if isinstance(item.get("function"), dict) else item
-            if not function.get("name") or "text" in function:
-                continue
-            arguments: Any = next(
-                (function[k] for k in ("arguments", "args", "input") if k in function), {}
-            )
-            found.append(ToolCall(str(function["name"]), _parsed(arguments)))
-        if isinstance(reply.get("function_call"), dict):
-            function = reply["function_call"]
-            found.append(
-                ToolCall(str(function.get("name", "")), _parsed(function.get("arguments")))
-            )
-        return tuple(found)
+        """The tools that the answer asks for."""
+        return tools.tool_calls(self._reply.message) if self._reply else ()
 
     @cached_property
     def tools(self) -> Mapping[str, Any]:
         """The tools offered: name -> JSON Schema of the arguments (or {} where none is given)."""
-        listed: list[Any] = []
-        parsed = _json(self.raw_input) if self.raw_input.lstrip().startswith("{") else None
-        for place in (parsed, self.metadata_object, self.parameters):
+        parsed = envelopes.json_in(self.raw_input)
+        output = envelopes.json_in(self.raw_output) if self._reply is not None else None
+        places = [parsed, output, self.metadata_object, self.parameters]
+        places.append(self.metadata_object.get("attributes"))
+        places += [p.get("config") for p in places[:1] if isinstance(p, dict)]
+        found: dict[str, Any] = {}
+        for place in places:
             if isinstance(place, dict):
-                listed += _list(_parsed(place.get("tools")))
-        found = {}
-        for tool in listed:
-            if isinstance(tool, dict):
-                function = tool["function"] if isinstance(tool.get("function"), dict) else tool
-                if function.get("name"):
-                    schema = function.get("parameters") or function.get("input_schema") or {}
-                    found[str(function["name"])] = schema
+                for key in _TOOL_KEYS:
+                    for held in (place.get(key), place.get(f"attributes.{key}")):
+                        found.update(_offered(held))
+        # LangChain writes the tools among the messages.
+        found.update(tools.offered([m.get("content") for m in self._messages if _defines(m)]))
         return found
 
 
-def _json(text: str) -> Any:
-    if not text or text.lstrip()[:1] not in ("{", "[", '"'):
-        return None
-    try:
-        return orjson.loads(text)
-    except (orjson.JSONDecodeError, RecursionError):
-        return None
+def _offered(held: Any) -> dict[str, Any]:
+    held = envelopes.parsed_once(held)
+    if isinstance(held, dict):
+        lists = [held.get(key) for key in ("tools", "function_tools", "output_tools")]
+        return {name: schema for each in lists for name, schema in tools.offered(each)}
+    return dict(tools.offered(held))
 
 
-def _parsed(value: Any) -> Any:
-    """JSON within JSON, opened once; a string that is not JSON stays."""
-    if not isinstance(value, str):
-        return value
-    parsed = _json(value)
-    return value if parsed is None else parsed
-
-
-def _role(message: Any) -> str:
-    if not isinstance(message, dict):
-        return ""
-    return str(message.get("role") or message.get("type") or "").lower()
-
-
-def _text(value: Any) -> str:
-    """Every text in a message, a list of content parts or a list of documents."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return "\n".join(filter(None, (_text(item) for item in value)))
-    if isinstance(value, dict):
-        for key in ("content", "parts", *_TEXT_KEYS):
-            if value.get(key):
-                return _text(value[key])
-        return ""
-    return "" if value is None else str(value)
-
-
-def _is_part(part: Any) -> bool:
-    return isinstance(part, dict) and part.get("type") in ("text", "tool_use", "output_text")
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+def _defines(message: Any) -> bool:
+    """Whether a message of a tool is the tool's definition."""
+    content = message.get("content") if isinstance(message, dict) else None
+    return isinstance(content, dict) and content.get("type") == "function"

@@ -9,13 +9,30 @@ from llmops_jobs.evals.batch import Batch
 from llmops_jobs.evals.calls import Call
 from llmops_jobs.evals.scorer import Score, scorer, skipped
 
-_CUT_OFF = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "token_limit"})
+# Of OpenAI, Anthropic, Gemini, Mistral, Cohere, Bedrock, watsonx, Vercel's SDK and vLLM.
+_CUT_OFF = frozenset(
+    {
+        "length",
+        "max_tokens",
+        "max_output_tokens",
+        "max_completion_tokens",
+        "max_new_tokens",
+        "max_token",
+        "model_length",
+        "token_limit",
+        "context_length",
+        "context_length_exceeded",
+        "model_context_window_exceeded",
+        "max_tokens_reached",
+    }
+)
+_REASON = re.compile(r"[a-z_]+")
 _SENTENCE = re.compile(r"[.!?。！？؟।]+(?:\s|$)|\n+")
 #: Share of 5-word windows that came before, from which an answer counts as looping.
 LOOP_SHARE = 0.2
 
 
-@scorer("empty", needs=())
+@scorer("empty", version="2", needs=())
 def empty(call: Call) -> Score:
     """Value 1 when there is neither text nor a tool call."""
     blank = not call.answer.strip() and not call.tool_calls
@@ -23,14 +40,17 @@ def empty(call: Call) -> Score:
     return Score(float(blank), passed=not blank, reason=reason)
 
 
-@scorer("truncated", needs=())
+@scorer("truncated", version="2", needs=())
 def truncated(call: Call) -> Score:
     """Value 1 when the model was cut off by its token limit; skipped when the source keeps no
     finish reason, since an answer without a full stop proves nothing."""
-    if not call.finish_reason:
+    if not call.stop_reason:
         return skipped("no finish reason")
-    cut = call.finish_reason.lower() in _CUT_OFF
-    reason = f"finish reason {call.finish_reason.lower()}" if cut else ""
+    # Also as FinishReason.MAX_TOKENS, max-tokens, or ["length"].
+    told = _REASON.findall(call.stop_reason.lower().replace("-", "_"))
+    found = [each for each in told if each in _CUT_OFF]
+    cut = bool(found)
+    reason = f"finish reason {found[0]}" if cut else ""
     return Score(float(cut), passed=not cut, reason=reason)
 
 

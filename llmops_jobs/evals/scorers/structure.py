@@ -11,6 +11,7 @@ import orjson
 
 from llmops_jobs.evals.calls import Call
 from llmops_jobs.evals.scorer import Score, scorer, skipped
+from llmops_jobs.evals.scorers.schemas import UnusableError, broken
 
 _ASKS_FOR_JSON = re.compile(
     r"\b(?:respond|reply|answer|return|output|produce|emit)\b[^.\n]{0,60}\b(?:valid |raw |strict )?"
@@ -18,10 +19,9 @@ _ASKS_FOR_JSON = re.compile(
     re.IGNORECASE,
 )
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*\Z", re.DOTALL | re.IGNORECASE)
-_MISTAKES_SHOWN = 3
 
 
-@scorer("valid_json", needs={"answer"})
+@scorer("valid_json", version="2", needs={"answer"})
 def valid_json(call: Call) -> Score:
     """Value 1 when the answer is JSON and, where the call names a schema, keeps it.
 
@@ -34,7 +34,7 @@ def valid_json(call: Call) -> Score:
     return check_json(call.answer, schema)
 
 
-@scorer("tool_calls", needs={"tool_calls"})
+@scorer("tool_calls", version="2", needs={"tool_calls"})
 def tool_calls(call: Call) -> Score:
     """Value: the share of tool calls that name a tool that was offered, with arguments that are a
     JSON object and keep the tool's schema. What was offered must be on record to be checked."""
@@ -46,13 +46,20 @@ def tool_calls(call: Call) -> Score:
         elif not isinstance(made.arguments, dict):
             mistakes.append("arguments are not a JSON object")
         elif offered and offered[made.name]:
-            broken = _broken(made.arguments, offered[made.name])
-            if broken:
-                mistakes.append(f"arguments break the schema: {broken}")
+            wrong = _wrong_arguments(made.arguments, offered[made.name])
+            if wrong:
+                mistakes.append(f"arguments break the schema: {wrong}")
     good = len(call.tool_calls) - len(mistakes)
     return Score(
         good / len(call.tool_calls), passed=not mistakes, reason="; ".join(sorted(set(mistakes)))
     )
+
+
+def _wrong_arguments(arguments: dict[str, Any], schema: Any) -> str:
+    try:
+        return broken(arguments, schema, len(orjson.dumps(arguments)))
+    except UnusableError:  # not the model's mistake
+        return ""
 
 
 def expected(call: Call) -> tuple[bool, Any]:
@@ -84,41 +91,17 @@ def _schema_in(instructions: str) -> Any:
 
 
 def check_json(answer: str, schema: Any = None) -> Score:
-    """The verdict on one answer that should be JSON."""
+    """The verdict on one answer that should be JSON; on valid JSON it is skipped where its schema
+    cannot be applied, since that says nothing of the answer."""
     fenced = _FENCE.match(answer)
     try:
         value = orjson.loads(fenced.group(1) if fenced else answer)
     except (orjson.JSONDecodeError, RecursionError):
         return Score(0.0, passed=False, label="invalid", reason="not valid JSON")
-    if schema:
-        broken = _broken(value, schema)
-        if broken:
-            return Score(0.0, passed=False, label="schema", reason=f"breaks the schema: {broken}")
-    return Score(1.0, passed=True, label="valid")
-
-
-def _broken(value: Any, schema: Any) -> str:
-    """Which keywords of the schema fail and where, without the values; '' when none does."""
-    from jsonschema.exceptions import SchemaError
-
     try:
-        validator = _validator(orjson.dumps(schema, option=orjson.OPT_SORT_KEYS))
-    except SchemaError:
-        return "the schema itself is not valid"
-    found = []
-    for error in validator.iter_errors(value):
-        where = "/".join(str(part) for part in error.absolute_schema_path)
-        found.append(f"{error.validator} at {where}"[:120])
-        if len(found) == _MISTAKES_SHOWN:
-            break
-    return ", ".join(found)
-
-
-@lru_cache(maxsize=256)
-def _validator(schema: bytes) -> Any:
-    from jsonschema.validators import validator_for
-
-    loaded = orjson.loads(schema)
-    kind = validator_for(loaded)
-    kind.check_schema(loaded)
-    return kind(loaded)
+        wrong = broken(value, schema, len(answer)) if schema else ""
+    except UnusableError as error:
+        return skipped(f"valid JSON, but {error}")
+    if wrong:
+        return Score(0.0, passed=False, label="schema", reason=f"breaks the schema: {wrong}")
+    return Score(1.0, passed=True, label="valid")
