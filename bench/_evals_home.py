@@ -23,7 +23,7 @@ KEYS = {
     "LANGFUSE_SECRET_KEY": "unused",
 }
 PROJECT = "p"
-_PIECE, _LABELS, _WRITTEN = 10_000, 300, 8
+_PIECE, _LABELS, _VOTES, _WRITTEN = 10_000, 300, 1_000, 8
 _PART = 2_500  # calls of a day whose scores stand for the day's
 
 
@@ -122,6 +122,17 @@ def _link(home: Deployment, table: str, of: date, day: date, rows: int) -> None:
 
 def _labels(of: int, day: date, calls: int) -> pa.Table:
     at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    votes = [
+        {
+            **_key(of, i * 89 % calls),
+            "observation_id": "",
+            "name": "user_feedback",
+            "value": float(i % 5 > 0),
+            "subject_kind": "trace",
+            "timestamp": at,
+        }
+        for i in range(_VOTES)
+    ]
     labels = [
         {
             **_key(of, i * 97 % calls),
@@ -133,7 +144,7 @@ def _labels(of: int, day: date, calls: int) -> pa.Table:
         }
         for i in range(_LABELS)
     ]
-    return facts("scores", labels).drop_columns(["project_id", "day"])
+    return facts("scores", labels + votes).drop_columns(["project_id", "day"])
 
 
 def _key(of: int, i: int) -> dict[str, str]:

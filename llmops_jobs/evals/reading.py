@@ -7,6 +7,7 @@ from collections.abc import Set as AbstractSet
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,6 +31,7 @@ _KEYS = ("trace_id", "observation_id")
 _TEXT_COLUMNS = (*_KEYS, *_FROM_TEXT)
 _NOTHING = pa.schema([schema.OBSERVATION_TEXT.field(name) for name in _TEXT_COLUMNS]).empty_table()
 _ROWS_AT_ONCE = 20_000
+_SLICE_BYTES = 48 << 20
 
 
 def calls_of_day(lake: Lake, project: str, day: date) -> list[Call]:
@@ -63,19 +65,27 @@ def population(lake: Lake, project: str, day: date) -> pd.DataFrame:
 
 
 def slices_of_day(
-    lake: Lake, project: str, day: date, size: int
+    lake: Lake, project: str, day: date, size: int, most_bytes: int = _SLICE_BYTES
 ) -> Iterator[tuple[pa.Table, pa.Table]]:
-    """A day's calls, `size` at a time (the last ones fewer), as the arguments of `read_calls`: a
-    day of any size in the memory of a slice."""
+    """A day's calls, `size` at a time (fewer where their texts come to `most_bytes`, and at the
+    end), as the arguments of `read_calls`: a day of any size in the memory of a slice."""
     about, held = None, _NOTHING
-    for part in files.parts(lake, "observation_text", project, day, _TEXT_COLUMNS, size):
+    for part in files.parts(lake, "observation_text", project, day, _TEXT_COLUMNS, -(-size // 10)):
         about = about if about is not None else about_of_day(lake, project, day)
         held = pa.concat_tables([held, part])
-        while held.num_rows >= size:
-            yield held.slice(0, size), _about_those(held.slice(0, size), about)
-            held = held.slice(size)
+        while full := _full(held, size, most_bytes):
+            yield held.slice(0, full), _about_those(held.slice(0, full), about)
+            held = held.slice(full)
     if about is not None and held.num_rows:
         yield held, _about_those(held, about)
+
+
+def _full(held: pa.Table, size: int, most_bytes: int) -> int:
+    """How many rows make a slice; 0 when there are not enough of them yet."""
+    texts = (pc.binary_length(held[name]).fill_null(0) for name in ("input", "output", "metadata"))
+    bytes_until = np.cumsum(sum(each.to_numpy() for each in texts), dtype=np.int64)
+    heavy = int(np.searchsorted(bytes_until, most_bytes)) + 1
+    return min(size, heavy) if held.num_rows >= min(size, heavy) else 0
 
 
 def _about_those(text: pa.Table, about: pa.Table) -> pa.Table:

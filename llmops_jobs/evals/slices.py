@@ -6,6 +6,7 @@ day has the same scores on every machine.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -107,6 +108,9 @@ def _begin(settings: EvalSettings, models: Models) -> None:
     global _cheap
     pa.set_cpu_count(1)
     _cheap = Cheap(active(settings), models)
+    # A slice is thousands of texts and no cycles: looked for once after each, not all the while.
+    gc.freeze()
+    gc.disable()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -119,7 +123,9 @@ def _end_with_parent() -> None:
 
 
 def _score(text: pa.Buffer, about: pa.Buffer) -> Slice:
-    return _cheap.score(pa.ipc.open_stream(text).read_all(), pa.ipc.open_stream(about).read_all())
+    found = _cheap.score(pa.ipc.open_stream(text).read_all(), pa.ipc.open_stream(about).read_all())
+    gc.collect()
+    return found
 
 
 def _packed(table: pa.Table) -> pa.Buffer:

@@ -14,6 +14,7 @@ import pytest
 from llmops_jobs.errors import UserError
 from llmops_jobs.evals import slices
 from llmops_jobs.evals.measure import Scoring, score_day
+from llmops_jobs.evals.reading import slices_of_day
 from llmops_jobs.evals.settings import EvalSettings
 from llmops_jobs.lake import Lake
 from llmops_jobs.store import Database
@@ -44,6 +45,18 @@ def test_a_day_has_the_same_scores_however_many_processes_score_it(
     assert len(alone) == len(ANSWERS) * alone["scorer"].nunique()
     pd.testing.assert_frame_equal(alone, scores(lake, database, processes=2))
     pd.testing.assert_frame_equal(histogram, database.table("score_histogram", PROJECT))
+
+
+def test_a_day_of_long_texts_is_cut_into_slices_of_fewer_calls(lake: Lake) -> None:
+    land(lake, DAY, ANSWERS)
+    rows = lake.read_day("observation_text", PROJECT, DAY)
+    heaviest = max(map(len, rows["input"].to_pylist())) + 60
+    for most_bytes, sizes in ((1, [1] * 40), (3 * heaviest, None), (40 * heaviest, [15, 15, 10])):
+        cut = [text for text, _ in slices_of_day(lake, PROJECT, DAY, 15, most_bytes)]
+        found = [len(each) for each in cut]
+        assert found == sizes or (sizes is None and max(found[:-1]) < 15 and min(found[:-1]) >= 3)
+        said = [text for each in cut for text in each["output"].to_pylist()]
+        assert said == rows["output"].to_pylist()
 
 
 def test_a_process_that_is_ended_changes_nothing_and_says_what_to_do(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -15,7 +18,7 @@ import sqlalchemy as sa
 from llmops_jobs.evals.batch import Batch
 from llmops_jobs.evals.calls import Call
 from llmops_jobs.evals.labels import READ, human_labels
-from llmops_jobs.evals.model.features import SCORERS, Features, features_of
+from llmops_jobs.evals.model.features import SCORERS, Features, features_of, stacked
 from llmops_jobs.evals.model.fit import Examples
 from llmops_jobs.evals.reading import calls_of_traces
 from llmops_jobs.evals.settings import EvalSettings
@@ -25,7 +28,26 @@ from llmops_jobs.store.tables import TABLES
 
 #: A label counts for learning when its call is at most this many days older.
 _LABEL_DELAY = 5
+#: Of a day's votes so many are learned from, and of people's labels; newer days come first, and
+#: older ones are not learned from when there is enough of a metric.
+_VOTES_A_DAY, _LABELS_A_DAY, _ENOUGH = 250, 1_000, 10_000
 _TRACES_AT_ONCE = 5000
+_READERS = 2  # threads: most of reading is decompression, outside Python
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """What is learned of a day's labels: those whose call's text is there, and by the day of the
+    call the traces."""
+
+    labels: pd.DataFrame
+    traces: dict[date, set[str]]
+
+    def of(self, metrics: AbstractSet[str]) -> _Labelled:
+        """What is learned of some metrics."""
+        labels = self.labels[self.labels["metric"].isin(metrics)]
+        kept = set(labels["trace_id"])
+        return _Labelled(labels, {day: found & kept for day, found in self.traces.items()})
 
 
 @dataclass
@@ -34,54 +56,76 @@ class ExampleStore:
 
     lake: Lake
     database: Database
-    _examples: dict[tuple[str, date], dict[str, Examples]] = field(default_factory=dict)
+    _labelled: dict[tuple[str, date], _Labelled] = field(default_factory=dict)
+    _examples: dict[tuple[str, date, str], Examples | None] = field(default_factory=dict)
 
     def of(
         self, project: str, days: Sequence[date], settings: EvalSettings
     ) -> Iterator[dict[str, Examples]]:
-        """Per day, metric -> examples whose labels were given on it."""
+        """Per day, metric -> examples whose labels were given on it: of each metric those of the
+        newest of the days, as many as give enough."""
+        chosen = self._newest(project, days, settings)
+        new = {
+            day: {metric for metric in metrics if (project, day, metric) not in self._examples}
+            for day, metrics in chosen.items()
+        }
+        self._prepare(project, {day: of for day, of in new.items() if of}, settings)
+        for day, metrics in chosen.items():
+            found = {metric: self._examples[project, day, metric] for metric in metrics}
+            yield {metric: each for metric, each in found.items() if each is not None}
+
+    def _newest(
+        self, project: str, days: Sequence[date], settings: EvalSettings
+    ) -> dict[date, list[str]]:
+        """The days to learn from, in their order, with the metrics."""
         held = set(self.lake.days("scores", project))
-        days = [day for day in days if day in held]
-        self._prepare(
-            project, [day for day in days if (project, day) not in self._examples], settings
-        )
-        for day in days:
-            yield self._examples[project, day]
+        texts = _Traces(self.lake, project)
+        chosen: dict[date, list[str]] = {}
+        counts: Counter[str] = Counter()
+        for day in sorted(held & set(days), reverse=True):
+            if (project, day) not in self._labelled:
+                found = _labels(self.lake, project, day, settings)
+                self._labelled[project, day] = _with_text(found, texts, day)
+            sizes = self._labelled[project, day].labels.groupby("metric").size()
+            chosen[day] = [metric for metric in sizes.index if counts[metric] < _ENOUGH]
+            counts.update(sizes.to_dict())
+        return dict(sorted(chosen.items()))
 
-    def _prepare(self, project: str, days: Sequence[date], settings: EvalSettings) -> None:
+    def _prepare(
+        self, project: str, new: Mapping[date, AbstractSet[str]], settings: EvalSettings
+    ) -> None:
         """Reads the calls of neighbouring label days together: a call's day serves six of them."""
-        labels = {day: _labels(self.lake, project, day, settings) for day in days}
+        labelled = {day: self._labelled[project, day].of(metrics) for day, metrics in new.items()}
         wanted: dict[date, set[str]] = {}
-        for day, found in labels.items():
-            for back in range(_LABEL_DELAY + 1):
-                wanted.setdefault(day - timedelta(days=back), set()).update(found["trace_id"])
-        calls = [
-            (day, call)
-            for day in sorted(wanted)
-            for call in (
-                calls_of_traces(self.lake, project, day, wanted[day]) if wanted[day] else ()
+        for each in labelled.values():
+            for day, traces in each.traces.items():
+                wanted.setdefault(day, set()).update(traces)
+        days = [day for day, traces in sorted(wanted.items()) if traces]
+        calls, parts = list[Place](), [features_of(Batch([]), pd.DataFrame())]
+        with ThreadPoolExecutor(_READERS) as readers:
+            read = readers.map(
+                lambda day: calls_of_traces(self.lake, project, day, wanted[day]), days
             )
-        ]
-        features = self._features(project, calls)
+            for day, found in zip(days, read, strict=True):
+                calls += [(day, call.trace_id, call.observation_id) for call in found]
+                parts.append(self._features(project, day, found))
+        features = stacked(parts)
         weight = settings.quality_model.feedback_weight
-        for day, found in labels.items():
-            made: dict[str, Examples] = {}
+        for day, each in labelled.items():
             earliest = day - timedelta(days=_LABEL_DELAY)
-            for metric, part in found.groupby("metric"):
-                matched = _match(calls, features, part, weight, earliest, day)
-                if matched is not None:
-                    made[str(metric)] = matched
-            self._examples[project, day] = made
+            for metric, part in each.labels.groupby("metric"):
+                self._examples[project, day, str(metric)] = _match(
+                    calls, features, part, weight, earliest, day
+                )
 
-    def _features(self, project: str, calls: Sequence[tuple[date, Call]]) -> Features:
+    def _features(self, project: str, day: date, calls: Sequence[Call]) -> Features:
         score = TABLES["score"].c
-        days = sorted({day for day, _ in calls})
-        names = sorted({call.trace_id for _, call in calls})
+        names = sorted({call.trace_id for call in calls})
         parts = [
             self.database.read(
                 sa.select(score.trace_id, score.observation_id, score.scorer, score.value).where(
                     score.project_id == project,
-                    score.day.in_(days),
+                    score.day == day,
                     score.trace_id.in_(names[start : start + _TRACES_AT_ONCE]),
                     score.scorer.in_(SCORERS),
                 )
@@ -89,7 +133,53 @@ class ExampleStore:
             for start in range(0, len(names), _TRACES_AT_ONCE)
         ]
         cheap = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-        return features_of(Batch([call for _, call in calls]), cheap)
+        return features_of(Batch(calls), cheap)
+
+
+#: A call by its day, trace and observation.
+Place = tuple[date, str, str]
+
+
+@dataclass
+class _Traces:
+    """The traces whose text the lake holds, of the days last asked for."""
+
+    lake: Lake
+    project: str
+    _days: dict[date, pa.ChunkedArray] = field(default_factory=dict)
+
+    def among(self, wanted: pa.Array, day: date) -> set[str]:
+        """Those of the wanted ones that are there on a day."""
+        if day not in self._days:
+            while len(self._days) > _LABEL_DELAY:
+                self._days.pop(max(self._days))
+            rows = self.lake.read_day("observation_text", self.project, day, ["trace_id"])
+            self._days[day] = rows["trace_id"]
+        there = self._days[day]
+        return set(there.filter(pc.is_in(there, wanted)).to_pylist())
+
+
+def _with_text(labels: pd.DataFrame, texts: _Traces, day: date) -> _Labelled:
+    wanted = pa.array(labels["trace_id"].unique().tolist(), pa.string())
+    backs = [day - timedelta(days=back) for back in range(_LABEL_DELAY + 1)]
+    traces = {back: texts.among(wanted, back) for back in backs} if len(wanted) else {}
+    there = set[str]().union(*traces.values())
+    return _Labelled(_drawn(labels[labels["trace_id"].isin(there)], day), traces)
+
+
+def _drawn(labels: pd.DataFrame, day: date) -> pd.DataFrame:
+    """As many labels and votes of each metric as are learned from, by a hash of their traces."""
+    if len(labels) <= _VOTES_A_DAY:
+        return labels
+    hashed = pd.util.hash_array(
+        labels["trace_id"].to_numpy(dtype=object),
+        hash_key=f"{day:%Y%m%d}".ljust(16),
+        categorize=False,
+    )
+    keys = [labels["metric"], labels["human"]]
+    rank = pd.Series(hashed, labels.index).groupby(keys).rank(method="first")
+    most = labels["human"].map({True: _LABELS_A_DAY, False: _VOTES_A_DAY})
+    return labels[rank <= most]
 
 
 def _labels(lake: Lake, project: str, day: date, settings: EvalSettings) -> pd.DataFrame:
@@ -122,7 +212,7 @@ def _votes(scores: pa.Table, name: str) -> pd.DataFrame:
 
 
 def _match(
-    calls: Sequence[tuple[date, Call]],
+    calls: Sequence[Place],
     features: Features,
     labels: pd.DataFrame,
     vote_weight: float,
@@ -133,10 +223,10 @@ def _match(
     is one on the last call of the trace that was read, day by day."""
     on_call: dict[tuple[str, str], list[int]] = {}
     on_trace: dict[str, dict[date, int]] = {}
-    for i, (day, call) in enumerate(calls):
+    for i, (day, trace, observation) in enumerate(calls):
         if first <= day <= last:
-            on_call.setdefault((call.trace_id, call.observation_id), []).append(i)
-            on_trace.setdefault(call.trace_id, {})[day] = i
+            on_call.setdefault((trace, observation), []).append(i)
+            on_trace.setdefault(trace, {})[day] = i
     found: list[tuple[int, float, bool]] = []
     for label in labels.itertuples():
         if label.observation_id:
