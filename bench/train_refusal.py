@@ -55,7 +55,8 @@ def main(folder: Path) -> None:
     for name in labelled["model"].unique():
         inside = (labelled["model"] == name).to_numpy()
         predicted[inside] = fit(~inside).predict(x[inside]).astype(bool)
-    predicted &= gate.to_numpy()
+    short = vectorizer.vocabulary_["strong_and_short"]
+    predicted = (predicted | (x[:, short] > 0)) & gate.to_numpy()
     for name in [*labelled["model"].unique(), "all"]:
         rows = (labelled["model"] == name).to_numpy() | (name == "all")
         kappa = cohen_kappa_score(truth[rows], predicted[rows])
