@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from llmops_jobs.lake import files, schema
 from llmops_jobs.lake.lake import Lake
+from llmops_jobs.lake.shared import Kept, is_kept
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -63,10 +64,16 @@ class DuckDB:
         days: Sequence[date],
         extra: Mapping[str, pa.Table] | None = None,
     ) -> pa.Table:
-        extra = extra or {}
+        extra = dict(extra or {})
         sql, tables, declared = compiled(
-            definition, tuple((name, rows.schema) for name, rows in extra.items()), "duckdb"
+            definition,
+            tuple((name, rows.schema) for name, rows in extra.items()),
+            "duckdb",
+            is_kept(lake, project, days),
         )
+        for name in tables:
+            if name in _STARTS:
+                extra[name] = self._start(_STARTS[name], lake, project, days)
         with _connection() as connection:
             connection.execute("SET TimeZone = 'UTC'")
             for table in tables:
@@ -77,6 +84,15 @@ class DuckDB:
             # DuckDB's own asks a time zone's calendar, for the same count at ten times the cost.
             sql = sql.replace("DATE_DIFF('MICROSECOND', ", "microseconds(")
             return _as_declared(connection.sql(sql).to_arrow_table(), declared)
+
+    def _start(self, start: Definition, lake: Lake, project: str, days: Sequence[date]) -> pa.Table:
+        _, tables, _ = compiled(start, (), "duckdb")
+        read = [file for name in tables for file in lake.files(name, project, days)]
+        return _KEPT.table(start, lake, read, lambda: self.run(start, lake, project, days))
+
+
+_KEPT = Kept()
+_STARTS: dict[str, Definition] = {}  # by the name under which a definition reads each
 
 
 def _connection() -> Any:
@@ -105,9 +121,13 @@ def _as_declared(rows: pa.Table, declared: pa.Schema) -> pa.Table:
 
 @cache
 def compiled(
-    definition: Definition, extra: tuple[tuple[str, pa.Schema], ...], dialect: str
+    definition: Definition,
+    extra: tuple[tuple[str, pa.Schema], ...],
+    dialect: str,
+    keeps_starts: bool = False,
 ) -> tuple[str, tuple[str, ...], pa.Schema]:
-    """The definition as SQL, the tables that it reads, and the columns of its result.
+    """The definition as SQL, the tables that it reads, and the columns of its result. Where the
+    engine keeps starts, they are among the tables.
 
     Compiling costs tens of milliseconds, reading a day less: hence the cache.
     """
@@ -122,7 +142,14 @@ def compiled(
             self[name] = ibis.table(ibis.Schema.from_pyarrow(schemas[name]), name=name)
             return self[name]
 
-    expression = definition(Tables())
+    class TablesAndStarts(Tables):
+        def kept(self, start: Definition) -> Any:
+            name = f"{start.__module__}.{start.__name__}"
+            _STARTS[name] = start
+            schemas[name] = compiled(start, (), dialect)[2]
+            return self[name]
+
+    expression = definition(TablesAndStarts() if keeps_starts else Tables())
     sql = str(ibis.to_sql(expression, dialect=dialect))
     return sql, tuple(sorted(used)), expression.schema().to_pyarrow()
 

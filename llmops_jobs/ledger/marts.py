@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from llmops_jobs.dimensions import DIMENSIONS
+from llmops_jobs.lake.cells import numbered
 from llmops_jobs.ledger.units import COMPONENTS
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ def daily_spenders(
     engine: Engine, lake: Lake, project: str, days: Sequence[date], limit: int
 ) -> pd.DataFrame:
     """One project's days of `top_spender`."""
+    if len(days) == 1:  # the largest of one day need no ranking of all the others
+        largest = top_spenders(engine, lake, project, days, limit)
+        largest.insert(0, "day", days[0])
+        return largest
     return _with_share(engine.run(spend_by_subject_and_day, lake, project, days), limit)
 
 
@@ -79,11 +84,16 @@ def _with_share(spenders: pa.Table, limit: int) -> pd.DataFrame:
 
 
 def usage_by_dimension(tables: Mapping[str, ir.Table]) -> ir.Table:
-    calls = priced_calls(tables)
-    failed = calls.level == "ERROR"
-    return calls.group_by(["day", *DIMENSIONS, "price_status"]).aggregate(
+    o = tables["observations"]
+    failed = o.level == "ERROR"
+    columns = (*_KEY, *_SUMMED_TOKENS, *_OTHER_TOKENS, "reported_cost_usd")
+    numbers, cells = numbered(
+        o, calls_only=True, failed=failed, **{name: o[name] for name in columns}
+    )
+    calls = numbers.join(_costs(tables), _KEY)
+    sums = calls.group_by(["cell", "price_status"]).aggregate(
         requests=calls.count(),
-        errors=failed.sum(),
+        errors=calls.failed.sum(),
         traces=calls.trace_id.nunique(),
         **{name: _tokens(calls[name]) for name in _SUMMED_TOKENS},
         audio_tokens=_tokens(calls.input_audio_tokens) + _tokens(calls.output_audio_tokens),
@@ -93,6 +103,7 @@ def usage_by_dimension(tables: Mapping[str, ir.Table]) -> ir.Table:
         reported_cost_usd=_money(calls.reported_cost_usd),
         **{name: _money(calls[name]) for name in COMPONENTS},
     )
+    return sums.join(cells, "cell").drop("cell")
 
 
 def issues_by_model(tables: Mapping[str, ir.Table]) -> ir.Table:
@@ -119,7 +130,7 @@ def _spenders(tables: Mapping[str, ir.Table], keys: list[str]) -> ir.Table:
     import ibis
 
     calls = priced_calls(tables)
-    calls = calls.filter(~calls.is_evaluation)
+    calls = calls.filter(~calls.is_evaluation).select(*keys, *SPENDER_KINDS.values(), "cost_usd")
     totals = calls.aggregate(by=keys, total_usd=_money(calls.cost_usd))
     kinds = []
     for kind, column in SPENDER_KINDS.items():
@@ -127,39 +138,46 @@ def _spenders(tables: Mapping[str, ir.Table], keys: list[str]) -> ir.Table:
         sums = named.group_by([*keys, named[column].name("subject")]).aggregate(
             requests=named.count(), cost_usd=_money(named.cost_usd)
         )
-        order = [ibis.desc(sums.cost_usd), ibis.asc(sums.subject)]
-        place = ibis.row_number().over(group_by=keys or None, order_by=order) + 1
+        if not keys:
+            sums = sums.order_by(_largest(sums)).limit(MOST_SPENDERS)
+        place = ibis.row_number().over(group_by=keys or None, order_by=_largest(sums)) + 1
         ranked = sums.mutate(kind=ibis.literal(kind), rank=place.cast("int32"))
         kinds.append(ranked.filter(ranked["rank"] <= MOST_SPENDERS))
     named = ibis.union(*kinds)
     return named.join(totals, keys) if keys else named.cross_join(totals)
 
 
+def _largest(sums: ir.Table) -> list[Any]:
+    import ibis
+
+    return [ibis.desc(sums.cost_usd), ibis.asc(sums.subject)]
+
+
 def attempts_by_cell(tables: Mapping[str, ir.Table]) -> ir.Table:
     calls, outcomes = tables["observations"], tables["outcomes"]
-    keys = ["day", "trace_id", "observation_id"]
     product = calls.filter(calls.is_model_call & ~calls.is_evaluation)
-    joined = product.join(outcomes.select(*keys, "is_final"), keys)
+    joined = product.join(outcomes.select(*_KEY, "is_final"), _KEY)
     return joined.group_by(["day", "feature", "tenant", "provider", "model"]).aggregate(
         attempts=joined.count(), logical_calls=joined.is_final.sum()
     )
 
 
 def priced_calls(tables: Mapping[str, ir.Table]) -> ir.Table:
-    """Every model call with its cost, under the names of the daily tables' dimensions."""
-    calls, costs = tables["observations"], tables["costs"]
-    calls = calls.filter(calls.is_model_call)
-    joined = calls.join(
-        costs.select("day", "trace_id", "observation_id", "cost_usd", *_OF_COST),
-        ["day", "trace_id", "observation_id"],
-    )
-    return joined.mutate(prompt_version=joined.prompt_version.cast("string").fill_null(""))
+    """Every model call with its cost."""
+    calls = tables["observations"]
+    return calls.filter(calls.is_model_call).join(_costs(tables), _KEY)
 
 
+def _costs(tables: Mapping[str, ir.Table]) -> ir.Table:
+    return tables["costs"].select(*_KEY, "cost_usd", *_OF_COST)
+
+
+_KEY = ("day", "trace_id", "observation_id")
 _SUMMED_TOKENS = (
     *("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"),
     *("cache_write_1h_tokens", "reasoning_tokens"),
 )
+_OTHER_TOKENS = ("input_audio_tokens", "output_audio_tokens", "input_image_tokens")
 _OF_COST = ("price_status", "price_id", "issue", *COMPONENTS)
 
 

@@ -18,7 +18,8 @@ import pandas as pd
 import pyarrow as pa
 
 from llmops_jobs.lake.engine import exact_sum
-from llmops_jobs.signals.cells import ERROR
+from llmops_jobs.lake.shared import shared
+from llmops_jobs.signals.cells import ERROR, every_trace
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -119,7 +120,7 @@ def _variance(sums: pd.DataFrame) -> pd.Series:
 
 
 def _all(t: Tables) -> ir.Table:
-    rows = _traits(t["observations"])
+    rows = _traits(shared(t, every_trace, otherwise=lambda t: _grouped(t["observations"])))
     rows = rows.filter(~rows.is_evaluation)
     sums = {"n": rows.count()}
     for trait in TRAITS:
@@ -129,27 +130,32 @@ def _all(t: Tables) -> ir.Table:
 
 
 def _rated(t: Tables) -> ir.Table:
-    rows = _traits(t["observations"].semi_join(t["rated"], "trace_id"))
+    rows = _traits(_grouped(t["observations"].semi_join(t["rated"], "trace_id")))
     return rows.filter(~rows.is_evaluation).select("day", "trace_id", *TRAITS)
 
 
-def _traits(o: ir.Table) -> ir.Table:
-    """The traits of each trace that has a model call on the day."""
+def _grouped(o: ir.Table) -> ir.Table:
+    """Of `cells.every_trace` what traits are made of."""
     call = o.is_model_call
-    grouped = o.group_by(["day", "trace_id"]).agg(
+    return o.group_by(["day", "trace_id"]).agg(
         start=o.start_time.min(),
         end=o.end_time.coalesce(o.start_time).max(),
-        tokens=o.output_tokens.sum(where=call),
+        output_tokens=o.output_tokens.sum(where=call),
         model_calls=call.sum(),
-        had_error=(call & (o.level == ERROR)).any(),
+        failed=(call & (o.level == ERROR)).sum(),
         is_evaluation=o.is_evaluation.any(),
     )
+
+
+def _traits(grouped: ir.Table) -> ir.Table:
+    """The traits of each trace that has a model call on the day."""
     grouped = grouped.filter(grouped.model_calls > 0)
     seconds = grouped.end.delta(grouped.start, unit="microsecond") / 1_000_000.0
     hour = grouped.start.hour()
+    tokens = grouped.output_tokens
     return grouped.mutate(
         latency_s=(seconds > 0.001).ifelse(seconds, 0.001).ln(),
-        output_tokens=(grouped.tokens > 1).ifelse(grouped.tokens, 1).cast("float64").ln(),
-        had_error=grouped.had_error.cast("int8"),
+        output_tokens=(tokens > 1).ifelse(tokens, 1).cast("float64").ln(),
+        had_error=(grouped.failed > 0).cast("int8"),
         evening_or_night=((hour < 6) | (hour >= 18)).cast("int8"),
     )

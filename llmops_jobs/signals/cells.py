@@ -8,14 +8,15 @@ seen, so that a day reads nothing later than itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from llmops_jobs.dimensions import DIMENSIONS
+from llmops_jobs.lake.cells import CELL, in_form, numbered
+from llmops_jobs.lake.shared import shared
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -25,12 +26,9 @@ if TYPE_CHECKING:
 
     Tables = Mapping[str, ir.Table]
 
-CELL: Final = ("day", *DIMENSIONS)
 _ROOT: Final = ("environment", "feature", "tenant")
 _ANSWER: Final = ("provider", "model", "prompt_name", "prompt_version")
-_TEXT: Final = (*_ROOT, "provider", "model", "prompt_name")
 ERROR: Final = "ERROR"
-# What a measure of a trace's rows may read.
 _READ: Final = (
     "day", "trace_id", "observation_id", "is_root", "is_model_call", "is_evaluation", "type",
     "level", "start_time", "end_time", "completion_start_time", "output_tokens", "session_id",
@@ -43,52 +41,38 @@ def model_calls(t: Tables) -> ir.Table:
     """The day's model calls, with the version of the prompt as text."""
     observations = t["observations"]
     calls = observations.filter(observations.is_model_call)
-    return calls.mutate(
-        **{name: calls[name].fill_null("") for name in _TEXT},
-        prompt_version=_text(calls.prompt_version),
-    )
+    return calls.mutate(**in_form(calls))
 
 
-def numbered(
-    o: ir.Table, *, calls_only: bool = False, **columns: ir.Value
-) -> tuple[ir.Table, ir.Table]:
-    """The rows of observations as the number of their `cell` and `columns`; and the cells: `cell`
-    with CELL.
-
-    Numbers, because grouping by nine texts costs several times as much. The two read the lake for
-    themselves: what they shared an engine would write down first, which costs more than reading.
-    """
-    import ibis
-
-    of_cell = {
-        "day": o.day,
-        **{name: o[name].fill_null("") for name in _TEXT},
-        "prompt_version": _text(o.prompt_version),
-        "is_evaluation": o.is_evaluation,
-    }
-
-    def rows(**more: ir.Value) -> ir.Table:
-        picked = o.select(**{**of_cell, "is_model_call": o.is_model_call, **more})
-        return picked.filter(picked.is_model_call) if calls_only else picked
-
-    cells = rows().select(*CELL).distinct()
-    cells = cells.mutate(cell=ibis.row_number().over(order_by=[cells[name] for name in CELL]))
-    return rows(**columns).inner_join(cells, list(CELL)).select("cell", *columns), cells
-
-
-def whole_traces(t: Tables, **measures: Callable[[ir.Table], Any]) -> tuple[ir.Table, ir.Table]:
+def whole_traces(t: Tables) -> tuple[ir.Table, ir.Table]:
     """`traces` of the day without the caller's `tails`."""
-    rows, cells = traces(t["observations"], **measures)
+    rows, cells = _with_cell(shared(t, every_trace), shared(t, every_cell))
     return rows.anti_join(t["tails"], ["day", "trace_id"]), cells
 
 
-def traces(o: ir.Table, **measures: Callable[[ir.Table], Any]) -> tuple[ir.Table, ir.Table]:
-    """One row per day and trace of the observations `o`: the number of its `cell`, `start`, `end`,
-    `has_root`, the answering call's `first_token`, and what `measures` of the rows (with the
-    columns of _READ) add; and the cells, as of `numbered`."""
+def traces(o: ir.Table) -> tuple[ir.Table, ir.Table]:
+    """One row per day and trace of the observations `o`: the number of its `cell` and what
+    `_grouped` has of it; and the cells, as of `numbered`."""
+    return _with_cell(_grouped(o), numbered(o)[1])
+
+
+def every_trace(t: Tables) -> ir.Table:
+    """The day's traces, with the numbers of the cells of their root and answering call."""
+    return _grouped(t["observations"])
+
+
+def every_cell(t: Tables) -> ir.Table:
+    """The cells that the numbers of `every_trace` are those of."""
+    return numbered(t["observations"])[1]
+
+
+def _grouped(o: ir.Table) -> ir.Table:
+    """One row per day and trace: the cells of its `root` and `answer`, `start`, `end`, `has_root`,
+    `is_evaluation` (of any row), `session_id`, the answering call's `first_token`, and of its model
+    calls the numbers `model_calls`, `ok`, `failed` and the sum `output_tokens`."""
     import ibis
 
-    o, codes = numbered(o, **{name: o[name] for name in _READ})
+    o, _ = numbered(o, **{name: o[name] for name in _READ})
     # The order and, behind it, what is wanted: an engine's own `argmax` costs twice as much.
     first = ibis.struct(
         {
@@ -114,13 +98,21 @@ def traces(o: ir.Table, **measures: Callable[[ir.Table], Any]) -> tuple[ir.Table
         start=o.start_time.min(),
         end=ibis.coalesce(o.end_time, o.start_time).max(),
         has_root=o.is_root.any(),
-        **{name: measure(o) for name, measure in measures.items()},
+        is_evaluation=o.is_evaluation.any(),
+        session_id=o.session_id.max(),
+        output_tokens=o.output_tokens.sum(where=o.is_model_call),
+        model_calls=o.is_model_call.sum(),
+        ok=(o.is_model_call & (o.level != ERROR)).sum(),
+        failed=(o.is_model_call & (o.level == ERROR)).sum(),
     )
-    grouped = grouped.select(
+    return grouped.select(
         *(name for name in grouped.columns if name != "last"),
         answer=grouped.last["cell"].fill_null(_NO_CALL),
         first_token=grouped.last["first_token"],
     )
+
+
+def _with_cell(grouped: ir.Table, codes: ir.Table) -> tuple[ir.Table, ir.Table]:
     pairs = _cells_of_pairs(grouped.select("root", "answer").distinct(), codes)
     rows = grouped.inner_join(pairs.select("root", "answer", "cell"), ["root", "answer"])
     kept = [name for name in rows.columns if name not in ("root", "answer")]
@@ -178,14 +170,17 @@ def tails(engine: Engine, lake: Lake, project: str, days: Sequence[date]) -> pa.
 
 
 def _rootless(t: Tables) -> ir.Table:
-    o = t["observations"]
-    seen = o.group_by(["day", "trace_id"]).agg(has_root=o.is_root.any())
+    seen = shared(t, every_trace, otherwise=_rooted)
     return seen.filter(~seen.has_root).select("day").distinct()
 
 
-def _continued(t: Tables) -> ir.Table:
+def _rooted(t: Tables) -> ir.Table:
     o = t["observations"]
-    seen = o.group_by(["day", "trace_id"]).agg(has_root=o.is_root.any())
+    return o.group_by(["day", "trace_id"]).agg(has_root=o.is_root.any())
+
+
+def _continued(t: Tables) -> ir.Table:
+    seen = _rooted(t)
     before = seen.select(trace_id=seen.trace_id, day=_next_day(seen.day))
     rootless = seen.filter(~seen.has_root)
     return rootless.semi_join(before, ["day", "trace_id"]).select("day", "trace_id")
@@ -195,7 +190,3 @@ def _next_day(day: ir.DateValue) -> ir.DateValue:
     import ibis
 
     return (day + ibis.interval(days=1)).cast("date")
-
-
-def _text(version: ir.IntegerValue) -> ir.StringValue:
-    return version.cast("string").fill_null("")

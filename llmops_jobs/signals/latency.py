@@ -94,12 +94,7 @@ def calls(t: Tables) -> tuple[ir.Table, ir.Table]:
 
 def end_to_end(t: Tables) -> tuple[ir.Table, ir.Table]:
     """Traces with their three metrics, likewise."""
-    rows, cells = whole_traces(
-        t,
-        output_tokens=lambda o: o.output_tokens.sum(where=o.is_model_call),
-        good=lambda o: (o.is_model_call & (o.level != ERROR)).any(),
-        bad=lambda o: (o.is_model_call & (o.level == ERROR)).any(),
-    )
+    rows, cells = whole_traces(t)
     rows = rows.mutate(
         latency=_seconds(rows.start, rows.end), first=_seconds(rows.start, rows.first_token)
     )
@@ -108,7 +103,7 @@ def end_to_end(t: Tables) -> tuple[ir.Table, ir.Table]:
         latency=rows.latency,
         time_to_first_token=rows.first,
         tokens_per_second=_rate(rows.output_tokens, rows.latency),
-        failed=rows.bad & ~rows.good,
+        failed=(rows.failed > 0) & (rows.ok == 0),
     ), cells
 
 

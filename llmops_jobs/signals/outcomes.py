@@ -143,16 +143,20 @@ def _grouped(
     calls: pa.Table, gap: float
 ) -> tuple[pa.ChunkedArray, np.ndarray, np.ndarray, np.ndarray]:
     """Logical call, attempt, attempts, is_final. Only calls that share trace, parent and name with
-    a failure, or state their attempt, are looked at; every other call is its own."""
+    a failure that was followed by a call, or state their attempt, are looked at; every other call
+    is its own."""
     n = len(calls)
     attempt, attempts_, is_final = np.ones(n, np.int32), np.ones(n, np.int32), np.ones(n, bool)
     ids = calls["observation_id"].combine_chunks()
-    suspect = calls["suspect"].to_numpy(zero_copy_only=False)
+    suspect = calls["suspect"].to_numpy(zero_copy_only=False).copy()
     rows = calls.select(list(attempts.Call._fields)).filter(calls["suspect"])
-    columns = (
-        column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column
-        for column in rows.columns
-    )
+    for name in ("start", "end"):
+        rows = rows.set_column(
+            rows.column_names.index(name), name, rows[name].cast(pa.int64(), safe=False)
+        )
+    followed = _followed(rows)
+    suspect[suspect] = followed
+    columns = rows.filter(pa.array(followed)).columns
     found = attempts.group(
         [attempts.Call(*row) for row in zip(*(c.to_pylist() for c in columns), strict=True)], gap
     )
@@ -161,6 +165,25 @@ def _grouped(
         attempt[suspect], attempts_[suspect], is_final[suspect] = number, of, final
         ids = pc.replace_with_mask(ids, pa.array(suspect), pa.array(first, pa.string()))
     return ids, attempt, attempts_, is_final
+
+
+def _followed(rows: pa.Table) -> np.ndarray:
+    """Calls of traces in which a call began after another had failed and ended, or states its
+    attempt. Most failures are nobody's first attempt: they need no search for a second."""
+    trace = pc.dictionary_encode(rows["trace_id"]).combine_chunks().indices.to_numpy()
+    failed = rows["failed"].to_numpy(zero_copy_only=False)
+    start, end = rows["start"].to_numpy(), rows["end"].to_numpy()
+    stated = (rows["said_attempt"].to_numpy() != 0) | pc.not_equal(rows["said_call"], "").to_numpy(
+        zero_copy_only=False
+    )
+    traces = int(trace.max(initial=-1)) + 1
+    first_end, last_start = np.full(traces, np.iinfo(np.int64).max), np.full(traces, 0)
+    np.minimum.at(first_end, trace[failed], end[failed])
+    np.maximum.at(last_start, trace, start)
+    open_ = last_start >= first_end
+    open_[trace[stated]] = True
+    found: np.ndarray = open_[trace]
+    return found
 
 
 def _text(n: int, where: np.ndarray, values: Sequence[str]) -> pa.Array:

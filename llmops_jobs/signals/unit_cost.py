@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from llmops_jobs.lake.engine import exact_sum
 from llmops_jobs.signals import intervals, votes
-from llmops_jobs.signals.cells import CELL, ERROR, stacked, tails, unstacked, whole_traces
+from llmops_jobs.signals.cells import CELL, stacked, tails, unstacked, whole_traces
 from llmops_jobs.signals.scopes import scopes_of
 from llmops_jobs.signals.settings import FeedbackSettings
 from llmops_jobs.store.tables import TABLES
@@ -118,11 +118,7 @@ def _traces(t: Tables) -> tuple[ir.Table, ir.Table]:
     """Traces with their cost and units, by the number of their cell; and the cells."""
     costs, marks = t["costs"], t["marks"]
     cost = costs.group_by(day_=costs.day, trace_=costs.trace_id).agg(cost_usd=costs.cost_usd.sum())
-    rows, cells = whole_traces(
-        t,
-        session_id=lambda o: o.session_id.max(),
-        ok=lambda o: (o.is_model_call & (o.level != ERROR)).sum(),
-    )
+    rows, cells = whole_traces(t)
     rows = rows.left_join(cost, [rows.day == cost.day_, rows.trace_id == cost.trace_])
     rows = rows.left_join(marks, ["day", "trace_id"])
     return rows.select(
