@@ -77,7 +77,7 @@ def quality_model() -> None:
     rows = rows.sample(frac=1, random_state=0).reset_index(drop=True)
     passed = (rows["hallucination"].str.lower() != "yes").to_numpy(dtype=float)
     everyone = np.ones(len(rows))
-    examples = Examples(_halueval_features(rows), passed, everyone.astype(bool), everyone)
+    examples = Examples(halueval_features(rows), passed, everyone.astype(bool), everyone)
     folds, areas = [], []
     for seed in range(3):
         odds = np.zeros(len(rows))
@@ -96,7 +96,7 @@ def quality_model() -> None:
     )
 
 
-def _halueval_features(rows: pd.DataFrame) -> Features:
+def halueval_features(rows: pd.DataFrame) -> Features:
     calls = [
         Call(str(i), "o", question, answer)
         for i, (question, answer) in enumerate(

@@ -49,7 +49,10 @@ def wilson(rate: float, n: float, confidence: float = 0.95) -> tuple[float, floa
     """Wilson's score interval (1927) of a rate seen in n rows (n may be an effective size)."""
     if n <= 0:
         return 0.0, 1.0
-    z = _normal_quantile(confidence)
+    return _score_interval(rate, n, _normal_quantile(confidence))
+
+
+def _score_interval(rate: float, n: float, z: float) -> tuple[float, float]:
     centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
     return max(0.0, centre - half), min(1.0, centre + half)
@@ -109,17 +112,24 @@ def anchored_rate(labelled: Sums, everything: Sums, confidence: float = 0.95) ->
     (its y is not read). The estimate is mean(f) over everything plus mean(y - f) over the labels,
     with f scaled by the factor that makes the variance smallest (Angelopoulos, Duchi & Zrnic 2023,
     arXiv 2311.01453; for a sample within its population this is the regression estimator of
-    double sampling, Cochran 1977, ch. 12). With fewer than FEW labelled failures or passes, or a
-    prediction that says nothing, it is Wilson's interval on the labels alone.
+    double sampling, Cochran 1977, ch. 12). Its interval is Wilson's at the size of a simple random
+    sample of the same variance, by Student's quantile. Labels alone speak where there are fewer
+    than FEW failures or passes among them (effectively: one with a large weight counts for less),
+    where the prediction says nothing, and where the interval would be the wider one.
+
+    It is a rate of calls like these: that of the very calls of a night lies in it more often.
     """
     alone = weighted_rate(labelled, confidence)
-    failures = labelled.n * (1 - alone.estimate) if labelled.n else 0
-    passes = labelled.n - failures
-    if labelled.n == 0 or min(failures, passes) < FEW or everything.w <= 0:
-        return Interval(alone.estimate, alone.low, alone.high, "wilson")
+    if everything.w <= 0 or min(_effective(labelled)) < FEW:
+        return alone
     mean_y, mean_f = labelled.wy / labelled.w, labelled.wf / labelled.w
+    # Half a row of each outcome at either of two predictions: a variance seen to be small among few
+    # labels is not as small as it seems (Agresti & Min 2005 do so with pairs of outcomes).
+    row = labelled.w2 / labelled.n
     yy = labelled.w2_y * (1 - 2 * mean_y) + mean_y**2 * labelled.w2
+    yy += row * (mean_y**2 + (1 - mean_y) ** 2)
     ff = labelled.w2_ff - 2 * mean_f * labelled.w2_f + mean_f**2 * labelled.w2
+    ff *= 1 + 2 / labelled.n
     yf = (
         labelled.w2_yf
         - mean_f * labelled.w2_y
@@ -127,18 +137,32 @@ def anchored_rate(labelled: Sums, everything: Sums, confidence: float = 0.95) ->
         + mean_y * mean_f * labelled.w2
     )
     if ff <= 1e-12 * labelled.w2 or yf <= 0:
-        return Interval(alone.estimate, alone.low, alone.high, "wilson")
+        return alone
     power = yf / ff
     rest = max(0.0, yy - power * yf)  # of y - power * f
-    # Labels are part of everything: what they know of f is known already.
-    share = min(1.0, (labelled.w2 / labelled.w**2) ** -1 / (everything.w**2 / everything.w2))
-    variance = (share * yy + (1 - share) * rest) / labelled.w**2
     size = labelled.w**2 / labelled.w2
+    # Labels are part of everything: what they know of f is known already.
+    share = min(1.0, size / (everything.w**2 / everything.w2))
+    variance = (share * yy + (1 - share) * rest) / labelled.w**2
     variance *= size / max(1.0, size - 2)  # two means and the power were estimated
+    variance *= labelled.n / (labelled.n + 2)  # the rows added are rows
     estimate = mean_y + power * (everything.wf / everything.w - mean_f)
-    half = _t_quantile(confidence, round(max(1.0, size - 2))) * math.sqrt(variance)
-    estimate = min(1.0, max(0.0, estimate))
-    return Interval(estimate, max(0.0, estimate - half), min(1.0, estimate + half), "ppi++")
+    if not 0 < estimate < 1:
+        return alone
+    quantile = _t_quantile(confidence, round(max(1.0, size - 2)))
+    low, high = _score_interval(estimate, estimate * (1 - estimate) / variance, quantile)
+    if high - low > alone.high - alone.low:
+        return alone
+    return Interval(estimate, low, high, "ppi++")
+
+
+def _effective(labelled: Sums) -> tuple[float, float]:
+    """How many labelled failures and passes of equal weight would tell as much (Kish 1965)."""
+    w, w2 = labelled.w - labelled.wy, labelled.w2 - labelled.w2_y
+    # Sums of rows that are not there are zero but for rounding.
+    failures = w * w / w2 if w2 > 1e-9 * labelled.w2 else 0.0
+    passes = labelled.wy**2 / labelled.w2_y if labelled.w2_y > 0 else 0.0
+    return failures + 1e-9, passes + 1e-9
 
 
 @cache

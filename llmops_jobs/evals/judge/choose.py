@@ -15,7 +15,7 @@ from llmops_jobs.evals.sampling import hashes, judge_weights, probabilities, sys
 _PER_FAILURE = 0.5
 _PRIOR = 0.9
 #: Of a chance to pass: what is below the first is likely to fail, up to the second in doubt.
-_DOUBT = (0.25, 0.75)
+DOUBT = (0.25, 0.75)
 KEYS = ["trace_id", "observation_id"]
 
 
@@ -64,7 +64,7 @@ def strata(
     """Prompt version, feature, feedback, whether a cheap scorer failed it, and how sure that is:
     each kind of call gets its share of the draw to within one call."""
     feedback = calls["trace_id"].map(votes).map({True: "up", False: "down"}).fillna("")
-    doubt = np.digitize(chance, _DOUBT)
+    doubt = np.digitize(chance, DOUBT)
     named = zip(
         calls["prompt_name"], calls["prompt_version"], calls["feature"], feedback, strict=True
     )
