@@ -65,6 +65,7 @@ class PriceBook:
             told = (
                 *(override.price_id, override.provider and override.provider.pattern),
                 *(override.end, sorted(override.per_unit.items()), override.discount),
+                override.price_as,
                 [(above, sorted(prices.items())) for above, prices in override.tiers],
             )
             digest.update(repr(told).encode())
@@ -107,7 +108,12 @@ class PriceBook:
 
     def boundaries(self, provider: str, model: str, request_model: str = "") -> tuple[int, ...]:
         """Seconds of the day at which the model's list price changes."""
-        return self.bundled.boundaries(provider, model or request_model)
+        name = model or request_model
+        edges = set(self.bundled.boundaries(provider, name))
+        for override in self.overrides:
+            if override.price_as and override.model.fullmatch(name):
+                edges |= set(self.bundled.boundaries("", override.price_as))
+        return tuple(sorted(edges))
 
     def blended(self, mix: pd.DataFrame, days: Sequence[date]) -> pd.DataFrame:
         """What a mix of tokens costs on days to come: the way known price changes reach a forecast.
@@ -145,6 +151,9 @@ class PriceBook:
         listed = self.bundled.prices(provider, model, day, second, dict(context))
         for override in self.overrides:
             if override.applies(provider, model, day, dict(context)):
+                if override.price_as:
+                    name = override.price_as
+                    listed = self.bundled.prices("", name, day, second, dict(context))
                 return _overridden(override, listed)
         if listed is None:
             return ()
@@ -173,9 +182,9 @@ def _load(path: Path | None, _changed: int) -> PriceBook:
 
 def _overridden(override: Override, listed: ListPrices | None) -> tuple[Price, ...]:
     ordinary = False
-    if override.discount is not None:
+    if override.discount is not None or override.price_as:
         ordinary = listed is not None and listed.ordinary
-        kept = 1 - override.discount
+        kept = 1 - (override.discount or 0)
         tiers: Iterable[tuple[int, Mapping[str, int]]] = (
             (above, {kind: int(femto * kept) for kind, femto in prices.items()})
             for above, prices in (listed.tiers if listed else ())

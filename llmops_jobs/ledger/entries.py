@@ -75,7 +75,7 @@ def list_prices(
         f"#{key}={value}" for key, value in sorted(context.items()) if (key, value) in used
     )
     return ListPrices(
-        price_id=f"{seller}/{info.id}@{_in_force_since(info, at)}{conditions}"
+        price_id=f"{seller}/{info.id}@{_in_force_since(info, at)}{_hours(info, at)}{conditions}"
         + ("" if values else "#free"),
         tiers=_tiers(values) if values else ((0, {"input": 0, "output": 0}),),
         ordinary=bool(values) and any(_matters(seller, *way) for way in context.items() - used),
@@ -127,6 +127,15 @@ def start_dates(info: ModelInfo) -> tuple[date, ...]:
 def _in_force_since(info: ModelInfo, at: datetime) -> str:
     started = [start for start in start_dates(info) if start <= at.date()]
     return started[-1].isoformat() if started else "always"
+
+
+def _hours(info: ModelInfo, at: datetime) -> str:
+    """The hours of an off-peak price that holds at this time: `#hours=16:30-00:30`."""
+    for condition in reversed(_conditions(info)):
+        start, end = (getattr(condition, f"{edge}_time", None) for edge in ("start", "end"))
+        if start is not None and end is not None and condition.active(at):
+            return f"#hours={start:%H:%M}-{end:%H:%M}"
+    return ""
 
 
 def boundaries(info: ModelInfo) -> tuple[int, ...]:

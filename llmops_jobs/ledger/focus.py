@@ -78,7 +78,7 @@ def _cells(book: PriceBook, calls: pa.Table, by: Sequence[str]) -> Iterator[dict
     if "prompt_version" in by:
         versions = frame["prompt_version"].astype("Int64").astype("string")
         frame["prompt_version"] = versions.fillna("").astype(object)
-    frame["price_row"] = row
+    frame["price_row"] = _same_price(table)[row] if table.ids else row
     code, cells = pd.factorize(pd.MultiIndex.from_frame(frame.astype(object)))
     order = np.argsort(code, kind="stable")
     starts = np.searchsorted(code[order], np.arange(len(cells)))
@@ -111,6 +111,13 @@ def _cells(book: PriceBook, calls: pa.Table, by: Sequence[str]) -> Iterator[dict
                 cost = _usd(charged[kind][number])
                 meter = {"kind": kind, "quantity": quantity[number], "femto": femto, "cost": cost}
                 yield {**cell, **meter, "price_id": table.ids[at]}
+
+
+def _same_price(table: PriceRows) -> Ints:
+    """For every row of the price table the first one with its id and prices, then -1 for none."""
+    first: dict[tuple[Any, ...], int] = {}
+    rows = zip(table.ids, table.femto.tolist(), strict=True)
+    return np.asarray([first.setdefault((n, *f), at) for at, (n, f) in enumerate(rows)] + [-1])
 
 
 def _by_meter(

@@ -13,6 +13,8 @@
         usd_rate: 1.08
       - match: {model: "claude-.*"}
         discount: 0.15                                 # 15 % off the bundled price instead
+      - match: {model: "support-bot-eu"}
+        price_as: azure/gpt-4o                         # a deployment's name: the list price of this
 
 Entries are tried from top to bottom and the first that matches wins; two entries with the same
 `match` and `when` must not overlap in time.
@@ -58,6 +60,7 @@ class _Entry(Section):
     per_request: Decimal | None = None
     per_piece: Mapping[str, Decimal] = Field(default_factory=dict)
     discount: Decimal | None = Field(None, ge=0, le=1)
+    price_as: str = ""
     when: Mapping[str, str] = Field(default_factory=dict)
     currency: str = "USD"
     usd_rate: Decimal | None = Field(None, gt=0)
@@ -81,6 +84,7 @@ class Override:
     per_unit: Mapping[str, int]  # femto-dollars a unit, by usage type
     tiers: tuple[tuple[int, Mapping[str, int]], ...]  # (above input tokens, prices that change)
     discount: Decimal | None
+    price_as: str  # the model whose list price holds; '' = its own
     note: str
 
     def applies(self, provider: str, model: str, day: date, context: Mapping[str, str]) -> bool:
@@ -147,10 +151,10 @@ def _compile(path: Path, number: int, entry: _Entry) -> Override:
                 f"{place}.per_piece: unknown {kind}: valid are {', '.join(PIECE_TYPES)}"
             )
         per_unit[kind] = to_femto(_not_negative(f"{place}.{kind}", price) * rate, 1)
-    if bool(per_unit) == (entry.discount is not None):
+    if bool(per_unit) == (entry.discount is not None or bool(entry.price_as)):
         raise ConfigError(
-            f"{place} needs prices (per_million_tokens, per_request, per_piece) or a discount, "
-            "and not both"
+            f"{place} needs prices (per_million_tokens, per_request, per_piece) or a discount or "
+            "price_as, and not both"
         )
     return Override(
         price_id=f"own/{entry.match.model}@{entry.from_ or 'always'}"
@@ -173,8 +177,20 @@ def _compile(path: Path, number: int, entry: _Entry) -> Override:
             )
         ),
         discount=entry.discount,
+        price_as=_listed(place, entry),
         note=entry.note,
     )
+
+
+def _listed(place: str, entry: _Entry) -> str:
+    from llmops_jobs.ledger.bundled import bundled_book
+
+    if entry.price_as and bundled_book().find("", entry.price_as) is None:
+        raise ConfigError(
+            f"{place}: price_as {entry.price_as!r} is not in the bundled book; ask "
+            "`llmops prices` for a name that is, such as azure/gpt-4o"
+        )
+    return entry.price_as
 
 
 def _usd_rate(place: str, entry: _Entry) -> Decimal:

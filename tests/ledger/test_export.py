@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from llmops_jobs.cli import llmops
 from llmops_jobs.config import load
+from llmops_jobs.days import start_of
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.ledger.book import load_book
 from llmops_jobs.ledger.daily import aggregate_days, price_day
@@ -84,6 +85,21 @@ def test_focus_rows_sum_to_the_ledger(home: Home, tmp_path: Path) -> None:
         usage[~usage["is_evaluation"].astype(bool)]["cost_usd"]
     )
     assert rows.schema.metadata[b"focus_version"] == b"1.3"
+
+
+def test_a_price_of_a_sku_is_one_row_of_a_day_and_tenant(home: Home, tmp_path: Path) -> None:
+    """Off-peak hours on both sides of midnight are one price, and not that of the day between."""
+    hours = (0, 2, 12, 17, 23)
+    call = {"model": "deepseek-chat", "provider": "deepseek"}
+    home(*({**call, "start_time": start_of(DAY) + timedelta(hours=hour)} for hour in hours))
+    out = tmp_path / "focus.parquet"
+    export("focus", "--from", str(DAY), "--to", str(DAY), "--out", str(out))
+    rows = pq.read_table(out).to_pylist()
+    keys = [(row["SkuId"], row["SkuPriceId"], row["x_Tenant"]) for row in rows]
+    assert len(set(keys)) == len(keys) == 4
+    prices = {row["SkuPriceId"]: row["ListUnitPrice"] for row in rows}
+    assert len(set(prices.values())) == 4
+    assert sum("#hours=" in name for name in prices) == 2
 
 
 def test_every_meter_is_a_row_with_quantity_and_price(home: Home, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,25 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     first = load_book(settings).hash
     path.write_text("prices: [{match: {model: a}, per_million_tokens: {input: 2}}]")
     assert load_book(settings).hash != first
+
+
+def test_a_deployment_is_priced_as_the_model_behind_it(tmp_path: Path) -> None:
+    path = tmp_path / "prices.yaml"
+    path.write_text(
+        """
+        prices:
+          - {match: {model: support-bot}, price_as: azure/gpt-4o}
+          - {match: {model: night-bot}, price_as: deepseek-chat, discount: 0.5}
+        """
+    )
+    book = load_book(LedgerSettings(price_file=str(path)))
+    (price,) = book.tiers("azure", "support-bot", date(2026, 9, 1))
+    assert price.status == "override" and price.price_id.startswith("own/support-bot@")
+    assert book.unit_price("azure", "support-bot", date(2026, 9, 1), "output") == 10
+    day, night = (book.tiers("", "night-bot", date(2026, 9, 1), second=s)[0] for s in (43_200, 0))
+    assert day.per_unit["input"] == 135_000_000 and night.per_unit["input"] == 67_500_000
+    assert book.boundaries("", "night-bot") == book.boundaries("", "deepseek-chat") != ()
+
+    path.write_text("prices: [{match: {model: a}, price_as: gpt-4-omni-nothing}]")
+    with pytest.raises(ConfigError, match="nothing' is not in the bundled book"):
+        load_book(LedgerSettings(price_file=str(path)))
