@@ -10,11 +10,13 @@ That is a whole scorer. A package offers its own through the entry point group
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
-from importlib.metadata import entry_points
-from typing import Any, Literal, Protocol
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal, Protocol, get_args
 
 from llmops_jobs.errors import ConfigError
 from llmops_jobs.evals.batch import Batch
@@ -22,6 +24,11 @@ from llmops_jobs.evals.calls import Call
 
 ENTRY_POINTS = "llmops_jobs.scorers"
 Kind = Literal["rule", "model", "judge"]
+Status = Literal["ok", "skipped", "error"]
+_NAME = re.compile(r"[\w.:-]{1,64}")
+#: Names that the judge, the quality model and the format rules give their scores.
+_TAKEN = ("judge:", "quality_model:", "format:")
+_STATUSES = get_args(Status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,7 @@ class Score:
     passed: bool | None = None
     label: str = ""
     reason: str = ""
-    status: Literal["ok", "skipped", "error"] = "ok"
+    status: Status = "ok"
     cost_usd: Decimal = Decimal(0)
 
 
@@ -77,12 +84,12 @@ class FunctionScorer:
 
     def score(self, batch: Batch) -> Sequence[Score]:
         if self.whole_batch:
-            return [_as_score(result) for result in self.function(batch)]
+            return list(self.function(batch))
         return [self._one(call) for call in batch.calls]
 
-    def _one(self, call: Call) -> Score:
+    def _one(self, call: Call) -> Any:
         try:
-            return _as_score(self.function(call))
+            return self.function(call)
         except Exception as error:
             return failed(_reason(error))
 
@@ -97,7 +104,9 @@ def scorer(
 ) -> Callable[[Callable[..., Any]], FunctionScorer]:
     """Makes a scorer of a function of one Call (or, with `whole_batch`, of a Batch).
 
-    The function gives a Score, a bool (passed or not) or a number. Change `version` whenever a
+    The function gives a Score, a bool (passed or not), a number, or None where it does not apply;
+    of a batch one of these per call. Anything else, and a number that is none, is an error of that
+    call. Change `version` whenever a
     change alters results: scores are kept per version.
     """
 
@@ -122,7 +131,7 @@ def from_callable(
 
     def score(call: Call) -> Any:
         result = function(call.question, call.answer, call.context)
-        if threshold is None or isinstance(result, bool):
+        if threshold is None or result is None or isinstance(result, (bool, Score)):
             return result
         return Score(float(result), passed=float(result) >= threshold)
 
@@ -131,9 +140,16 @@ def from_callable(
 
 def run(scorer: Scorer, batch: Batch) -> list[Score]:
     """One Score per call, whatever the scorer does: an exception marks its calls as errors."""
-    missing = [_missing(scorer, call) for call in batch.calls]
-    applicable = [i for i, names in enumerate(missing) if not names]
-    results = [skipped(f"no {', '.join(names)}") if names else _NONE for names in missing]
+    needs = {name: batch.filled(name) for name in sorted(scorer.needs)}
+    if all(map(all, needs.values())):
+        applicable, results = list(range(len(batch.calls))), [_NONE] * len(batch.calls)
+    else:
+        missing = [
+            [name for name, filled in needs.items() if not filled[i]]
+            for i in range(len(batch.calls))
+        ]
+        applicable = [i for i, names in enumerate(missing) if not names]
+        results = [skipped(f"no {', '.join(names)}") if names else _NONE for names in missing]
     if not applicable:
         return results
     part = batch if len(applicable) == len(batch.calls) else batch.part(applicable)
@@ -144,26 +160,26 @@ def run(scorer: Scorer, batch: Batch) -> list[Score]:
     except Exception as error:
         scores = [failed(_reason(error))] * len(applicable)
     for i, score in zip(applicable, scores, strict=True):
-        results[i] = score
+        results[i] = score if _is_sound(score) else _as_score(score)
     return results
 
 
 def installed(names: Sequence[str] | None = None) -> list[Scorer]:
     """The scorers that the entry points offer, built-in ones first; `names` selects among them.
 
-    Raises ConfigError for a name that nothing offers, and for two scorers of one name.
+    Raises ConfigError for a name that nothing offers, for two scorers of one name, and for an entry
+    point that is no scorer or cannot be loaded (unless `names` leaves it out).
     """
     from llmops_jobs.evals.scorers import BUILT_IN
 
     found: dict[str, Scorer] = {each.name: each for each in BUILT_IN}
     for point in entry_points(group=ENTRY_POINTS):
         try:
-            loaded = point.load()
-        except Exception as error:
-            raise ConfigError(
-                f"scorer {point.name} ({point.value}) cannot be loaded: {error}"
-            ) from error
-        each = loaded() if isinstance(loaded, type) else loaded
+            each = _loaded(point)
+        except ConfigError:
+            if names is not None and point.name not in names:
+                continue
+            raise
         if each.name in found:
             raise ConfigError(
                 f"two scorers are called {each.name}: rename the one of {point.value}"
@@ -179,18 +195,32 @@ def installed(names: Sequence[str] | None = None) -> list[Scorer]:
     return [found[name] for name in names]
 
 
-def _missing(scorer: Scorer, call: Call) -> list[str]:
-    return [name for name in sorted(scorer.needs) if not getattr(call, name)]
-
-
 def _as_score(result: Any) -> Score:
+    """Whatever a scorer gave for one call, as a Score; an error where it says nothing."""
     if isinstance(result, Score):
-        return result
-    if isinstance(result, bool):
-        return Score(float(result), passed=result)
-    if result is None:
+        given = result
+    elif result is None:
         return skipped("not applicable")
-    return Score(float(result))
+    else:
+        given = Score(result, passed=bool(result) if _is_truth(result) else None)
+    try:
+        passed = None if given.passed is None else bool(given.passed)
+        value = given.value if given.value is not None else passed
+        score = Score(
+            None if value is None else float(value),
+            passed,
+            str(given.label),
+            str(given.reason),
+            given.status,
+            Decimal(str(given.cost_usd)),
+        )
+    except (TypeError, ValueError, ArithmeticError):
+        return failed(f"the scorer gave a {type(result).__name__}")
+    return score if _is_sound(score) else failed("the scorer gave no number")
+
+
+def _is_truth(result: Any) -> bool:
+    return isinstance(result, bool) or type(result).__name__ in ("bool", "bool_")  # also numpy's
 
 
 def _reason(error: Exception) -> str:

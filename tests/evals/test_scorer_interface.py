@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
 import pytest
 
 from llmops_jobs.errors import ConfigError
+from llmops_jobs.evals import scorer as scoring
 from llmops_jobs.evals.batch import Batch
 from llmops_jobs.evals.calls import Call
+from llmops_jobs.evals.rows import frame, histogram
 from llmops_jobs.evals.scorer import Score, from_callable, installed, run, scorer
 
 
@@ -41,6 +48,94 @@ def test_a_batch_scorer_that_breaks_or_miscounts_fails_its_calls_only() -> None:
 
     scores = run(short, Batch([_call(), _call()]))
     assert [score.status for score in scores] == ["error", "error"]
+
+
+@pytest.mark.parametrize("whole_batch", [False, True])
+def test_a_scorer_that_gives_nonsense_gives_error_rows(whole_batch: bool) -> None:
+    given: list[Any] = [
+        float("nan"), float("inf"), "high", [0.3], Score(None), Score("x"),  # type: ignore[arg-type]
+        Score(1.0, status="fine"), object(), np.float32(0.5), np.True_, True, None, 3,  # type: ignore[arg-type]
+        Score(np.int64(1), passed=np.False_, cost_usd=0.25),  # type: ignore[arg-type]
+        Score(None, passed=True), Score(1.0, reason=None),  # type: ignore[arg-type]
+    ]  # fmt: skip
+    place = iter(range(len(given)))
+
+    @scorer("odd", whole_batch=whole_batch)
+    def odd(calls: Any) -> Any:
+        return given if whole_batch else given[next(place)]
+
+    batch = Batch([_call()] * len(given))
+    scores = run(odd, batch)
+    assert [score.status for score in scores] == ["error"] * 8 + ["ok"] * 3 + [
+        "skipped", "ok", "ok", "ok", "ok",
+    ]  # fmt: skip
+    assert [scores[i].value for i in (8, 9, 10, 12, 13, 14)] == [0.5, 1.0, 1.0, 3.0, 1.0, 1.0]
+    assert [scores[i].passed for i in (8, 9, 10, 12, 13, 14)] == [
+        None,
+        True,
+        True,
+        None,
+        False,
+        True,
+    ]
+    assert scores[13].cost_usd == Decimal("0.25")
+    # Whatever it gave, rows come of it that both databases take.
+    rows = frame(batch, [("odd", "1", scores)])
+    assert len(rows) == len(given) and not histogram([rows]).empty
+
+
+class _Class:
+    """A scorer by the protocol alone."""
+
+    name, version, kind, needs = "own", "1", "rule", frozenset({"answer"})
+
+    def score(self, batch: Batch) -> list[bool]:
+        return [True for _ in batch.calls]
+
+
+def _exit() -> None:
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"name": "x" * 65}, "its name must be"),
+        ({"name": 3}, "its name must be"),
+        ({"version": ""}, "its version must be"),
+        ({"name": "judge:correctness"}, "are taken"),
+        ({"name": "empty"}, "two scorers are called empty"),
+        ({"kind": "magic"}, "its kind must be one of"),
+        ({"needs": {"answr"}}, "needs answr, which a call does not have"),
+        ({"score": None}, "is no scorer: it has no score"),
+        (None, "cannot be loaded: 3"),
+    ],
+)
+def test_an_entry_point_that_is_no_scorer_is_named_with_what_is_wrong(
+    changes: dict[str, Any] | None, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = {k: v for k, v in vars(_Class).items() if not k.startswith("__")} | (changes or {})
+    members = {key: value for key, value in members.items() if value is not None}
+    made = type("Own", (), members)
+
+    class _Point:
+        name, value = "own", "own:Own"
+
+        def load(self) -> Any:
+            return made if changes is not None else _exit()
+
+    monkeypatch.setattr(scoring, "entry_points", lambda group: [_Point()])
+    with pytest.raises(ConfigError, match=why):
+        installed()
+    if "two scorers" not in why:
+        assert [each.name for each in installed(["empty"])] == ["empty"]  # it is left out
+
+
+def test_a_class_by_the_protocol_is_a_scorer(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = SimpleNamespace(name="own", value="own:Own", load=lambda: _Class)
+    monkeypatch.setattr(scoring, "entry_points", lambda group: [point])
+    (own,) = installed(["own"])
+    assert [score.passed for score in run(own, Batch([_call()]))] == [True]
 
 
 def test_a_call_that_lacks_what_is_needed_is_skipped_not_failed() -> None:
