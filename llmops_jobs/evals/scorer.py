@@ -195,6 +195,46 @@ def installed(names: Sequence[str] | None = None) -> list[Scorer]:
     return [found[name] for name in names]
 
 
+def _loaded(point: EntryPoint) -> Scorer:
+    where = f"scorer {point.name} ({point.value})"
+    try:
+        loaded = point.load()
+        each = loaded() if isinstance(loaded, type) else loaded
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{where} cannot be loaded: {error}") from error
+    attributes = ("name", "version", "kind", "needs", "score")
+    missing = [name for name in attributes if not hasattr(each, name)]
+    if missing:
+        raise ConfigError(f"{where} is no scorer: it has no {', '.join(missing)}")
+    for what, value in (("name", each.name), ("version", each.version)):
+        if not isinstance(value, str) or not _NAME.fullmatch(value):
+            raise ConfigError(f"{where}: its {what} must be 1 to 64 letters, digits, _ . : or -")
+    if each.name.startswith(_TAKEN):
+        raise ConfigError(f"{where}: names that begin with {', '.join(_TAKEN)} are taken")
+    if each.kind not in get_args(Kind):
+        raise ConfigError(f"{where}: its kind must be one of {', '.join(get_args(Kind))}")
+    known = {each.name for each in fields(Call)} | set(dir(Call))
+    unknown = sorted(str(name) for name in set(each.needs) - known)
+    if unknown:
+        raise ConfigError(f"{where} needs {', '.join(unknown)}, which a call does not have")
+    found: Scorer = each
+    return found
+
+
+def _is_sound(score: Any) -> bool:
+    """Whether it is what a scorer should give: looked at for every row, so in one expression."""
+    return (
+        type(score) is Score
+        and ((type(score.value) is float and math.isfinite(score.value)) or score.value is None)
+        and (score.passed is None or score.passed is True or score.passed is False)
+        and (score.value is not None or score.status != "ok")
+        and type(score.label) is str
+        and type(score.reason) is str
+        and type(score.cost_usd) is Decimal
+        and score.status in _STATUSES
+    )
+
+
 def _as_score(result: Any) -> Score:
     """Whatever a scorer gave for one call, as a Score; an error where it says nothing."""
     if isinstance(result, Score):
