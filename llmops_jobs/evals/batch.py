@@ -58,6 +58,16 @@ class Batch:
     def context_words(self) -> list[list[str]]:
         return self._each("context_words", lambda call: words(call.context))
 
+    def filled(self, name: str) -> list[bool]:
+        """Whether each call has a field."""
+        if name not in self._filled:
+            self._filled[name] = [bool(getattr(call, name)) for call in self.calls]
+        return self._filled[name]
+
+    @cached_property
+    def _filled(self) -> dict[str, list[bool]]:
+        return {}
+
     def part(self, places: Sequence[int]) -> Batch:
         """Some of the calls."""
         return Batch([self.calls[i] for i in places], self, places)

@@ -112,10 +112,12 @@ def _counts(documents: Iterable[Sequence[str]], block: str) -> csr_matrix:
     from sklearn.feature_extraction import FeatureHasher
 
     hasher = FeatureHasher(1 << BITS[block], input_type="string", alternate_sign=False)
-    listed = [[*found, *(f"{a} {b}" for a, b in itertools.pairwise(found))] for found in documents]
-    if not listed:
+    # One after the other: the pairs of all texts would be many times the texts.
+    each = ([*found, *(f"{a} {b}" for a, b in itertools.pairwise(found))] for found in documents)
+    first = next(each, None)
+    if first is None:
         return csr_matrix((0, 1 << BITS[block]))
-    counted: csr_matrix = hasher.transform(listed)
+    counted: csr_matrix = hasher.transform(itertools.chain([first], each))
     return counted
 
 

@@ -38,10 +38,11 @@ def _rarity(documents: Sequence[Counter[str]]) -> Mapping[str, float]:
 
 
 def _vector(counts: Counter[str], rarity: Mapping[str, float]) -> dict[str, float]:
-    return {
-        word: rarity[word] if n == 1 else (1 + math.log(n)) * rarity[word]
-        for word, n in counts.items()
-    }
+    vector = dict(zip(counts, map(rarity.__getitem__, counts), strict=True))
+    for word, n in counts.items():
+        if n > 1:
+            vector[word] *= 1 + math.log(n)
+    return vector
 
 
 def _cosine(a: Mapping[str, float], b: Mapping[str, float]) -> float:
