@@ -65,7 +65,7 @@ def read_bill(bill: Bill) -> BillLines:
     lines = pd.DataFrame(
         {
             "day": days,
-            "model": [text.strip()[:255] for text in rows[columns["model"]]],
+            "model": [_model(text) for text in rows[columns["model"]]],
             "currency": [text.strip().upper() or "USD" for text in currencies],
             "billed": amounts,
         },
@@ -77,7 +77,10 @@ def read_bill(bill: Bill) -> BillLines:
         .groupby(["day", "model", "currency"], as_index=False)["billed"]
         .agg(lambda values: sum(values, Decimal(0)))
     )
-    return BillLines(bill.name or path.stem, bill.provider, summed, int((~good).sum()))
+    # Days on which nothing was used are lines without an amount: nothing to read.
+    blank = [not text.strip() for text in rows[columns["cost"]]]
+    unread = int((~good & ~(lines["day"].notna() & pd.Series(blank, dtype=bool))).sum())
+    return BillLines(bill.name or path.stem, bill.provider, summed, unread)
 
 
 def compare(bill: BillLines, usage: pd.DataFrame, day: date, tolerance: float) -> pd.DataFrame:
@@ -153,8 +156,17 @@ def _line_for(model: str, lines: Sequence[str]) -> str | None:
     for line in lines:
         if _plain(line) == plain:
             return line
+    # Anthropic's bill has "Claude Sonnet 3.5" for claude-3-5-sonnet: the same words.
+    for line in lines:
+        if plain and sorted(_plain(line).split()) == sorted(plain.split()):
+            return line
     inside = [line for line in lines if plain and _whole_word(plain, _plain(line))]
     return min(inside, key=len) if inside else None
+
+
+def _model(text: str) -> str:
+    """The model of a line: OpenAI's bill has a line a meter ("gpt-4o-2024-08-06, input")."""
+    return text.strip().partition(", ")[0][:255] or "(no model)"
 
 
 def _plain(name: str) -> str:

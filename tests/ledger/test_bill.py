@@ -27,7 +27,7 @@ def usage(*rows: tuple[str, str]) -> pd.DataFrame:
 
 def causes(tmp_path: Path, text: str, *rows: tuple[str, str]) -> dict[str, str]:
     path = tmp_path / "invoice.csv"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     told = compare(read_bill(Bill(path=str(path))), usage(*rows), DAY, 0.001)
     return dict(zip(told["model"], told["cause"], strict=True))
 
@@ -73,3 +73,46 @@ def test_a_bill_without_a_known_column_says_what_it_has(tmp_path: Path) -> None:
     assert len(read_bill(Bill(path=str(path), columns=named)).lines) == 1
     with pytest.raises(UserError, match="does not exist"):
         read_bill(Bill(path=str(tmp_path / "none.csv")))
+
+
+OPENAI = """\
+start_time,start_time_iso,amount_value,amount_currency,quantity,line_item,project_id
+1772496000,2026-03-03T00:00:00+00:00,,,,,
+1772582400,2026-03-04T00:00:00+00:00,1.25,usd,500000,"gpt-4o-2024-08-06, input",p
+1772582400,2026-03-04T00:00:00+00:00,0.25,usd,200000,"gpt-4o-2024-08-06, cached input",p
+1772582400,2026-03-04T00:00:00+00:00,8.5,usd,850000,"gpt-4o-2024-08-06, output",p
+1772582400,2026-03-04T00:00:00+00:00,3,usd,300,"whisper-1",p
+"""
+ANTHROPIC = """\
+usage_date_utc,model,workspace,api_key,usage_type,context_window,token_type,cost_usd,list_price_usd,cost_type
+2026-03-04,Claude Haiku 4.5,Default,k,message,≤ 200k,input_no_cache,2.00,2.00,token
+2026-03-04,Claude Haiku 4.5,Default,k,message,≤ 200k,output,3.00,3.00,token
+2026-03-04,Claude Sonnet 3.5,Default,k,message,≤ 200k,output,7.00,7.00,token
+2026-03-04,,Default,k,,,,0.10,0.10,web_search
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "ledger", "expected"),
+    [
+        (
+            OPENAI,
+            [("gpt-4o", "10.00"), ("gpt-4o-mini", "1")],
+            {"gpt-4o-2024-08-06": "agreed", "whisper-1": "not_in_ledger"}
+            | {"gpt-4o-mini": "not_on_bill"},
+        ),
+        (
+            ANTHROPIC,
+            [("claude-haiku-4-5-20251001", "5"), ("claude-3-5-sonnet-20241022", "9")],
+            {"Claude Haiku 4.5": "agreed", "Claude Sonnet 3.5": "difference"}
+            | {"(no model)": "not_in_ledger"},
+        ),
+    ],
+)
+def test_the_exports_of_providers_are_read_as_they_come(
+    tmp_path: Path, text: str, ledger: list[tuple[str, str]], expected: dict[str, str]
+) -> None:
+    path = tmp_path / "export.csv"
+    path.write_text(text, encoding="utf-8")
+    assert read_bill(Bill(path=str(path))).unread == 0
+    assert causes(tmp_path, text, *ledger) == expected
