@@ -69,7 +69,7 @@ def compare(
     passed: np.ndarray, predicted: np.ndarray
 ) -> tuple[int, float, float, float, float, float, str]:
     """n, sensitivity (failures found), specificity (passes passed), Cohen's kappa with its 95 %
-    interval (Fleiss, Cohen & Everitt 1969, by statsmodels), and the status in words."""
+    interval (by the standard error of Fleiss, Cohen & Everitt 1969), and the status in words."""
     n = len(passed)
     table = np.array(
         [
@@ -94,7 +94,11 @@ def compare(
 
 
 def _kappa(table: np.ndarray) -> tuple[float, float, float]:
+    """Kappa, and its interval of a table with half a call more in each cell: among few labels the
+    plain one covers far too seldom (29 % of the time among 30 labels of a judge with kappa 0.96),
+    and is a point where nobody was seen to disagree."""
     from statsmodels.stats.inter_rater import cohens_kappa
 
-    found = cohens_kappa(table)
-    return float(found.kappa), max(-1.0, found.kappa_low), min(1.0, found.kappa_upp)
+    kappa, wider = float(cohens_kappa(table).kappa), cohens_kappa(table + 0.5)
+    low, high = float(wider.kappa_low), float(wider.kappa_upp)
+    return kappa, max(-1.0, min(kappa, low)), min(1.0, max(kappa, high))
