@@ -120,7 +120,7 @@ def check_days(
     return dg.AssetCheckResult(
         passed=not wrong,
         severity=severity,
-        description="; ".join(wrong[:5]) + advice if wrong else right,
+        description=_told(wrong) + advice if wrong else right,
         metadata={counted: len(wrong)},
     )
 
@@ -154,3 +154,11 @@ def column_schema(table: str) -> dg.TableSchema:
             for column in TABLES[table].columns
         ]
     )
+
+
+def _told(wrong: Sequence[str]) -> str:
+    more = f"; and {len(wrong) - _TOLD} more" if len(wrong) > _TOLD else ""
+    return "; ".join(wrong[:_TOLD]) + more
+
+
+_TOLD = 10

@@ -39,6 +39,14 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, str, str]]] = {
         {"cache_read_tokens": 1_500, "usage_issue": "overlap"},
         ("overlapping_tokens", "list", "0.000232500"),
     ),
+    "a tier without a price": (
+        {"model_parameters": '{"service_tier": "scale"}', "reported_cost_usd": None},
+        ("unpriced_tier", "list", "0.000270000"),
+    ),
+    "a host without prices": (
+        {"provider": "openai", "model": "deepinfra/deepseek-ai/DeepSeek-V3.2"},
+        ("missing_price", "unpriced", "0"),
+    ),
     "tokens beyond reason": (
         {"input_tokens": 2**60},
         ("implausible_tokens", "unpriced", "0"),
@@ -97,7 +105,8 @@ def test_the_checks_name_models_and_causes(home: Deployment) -> None:
     assert not told["unpriced_spend"][0]
     assert "mystery (1 calls)" in told["unpriced_spend"][1]
     assert not told["doubtful_amounts"][0]
-    for issue in ("missing_model", "missing_usage", "negative_tokens", "overlapping_tokens"):
+    named = ("missing_model", "missing_usage", "negative_tokens", "overlapping_tokens")
+    for issue in (*named, "unpriced_tier"):
         assert issue in told["doubtful_amounts"][1]
     assert told["every_call_has_a_cost"][0]
 
