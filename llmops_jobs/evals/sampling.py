@@ -23,6 +23,8 @@ CHOSEN = pa.schema(
         ("inclusion_probability", pa.float64()),
     ]
 )
+#: A marked call, beside another of its stratum, where not all marked ones are read.
+_LIKELIER = 4.0
 _COLUMNS = [
     "trace_id",
     "observation_id",
@@ -39,34 +41,35 @@ def choose_texts(observations: pa.Table, scores: pa.Table, n: int, seed: int) ->
     """The model calls of one project's day whose input and output are to be fetched.
 
     The population is every product model call that answered: no embeddings, no evaluation
-    overhead, no failed calls (signals count those). Calls of traces that a person annotated, or
-    that a user voted down, are always in (probability 1) and count against `n`; if they use it up,
-    n / 2 other calls are drawn all the same, for without them no rate of the day is estimable.
-    The others are drawn by strata of feature and prompt version, a stratum's share growing with
-    the square root of its size (Bankier 1988), so that small features are seen too.
+    overhead, no failed calls (signals count those), unless somebody marked it. Calls of traces that
+    a person annotated, or that a user voted down, are always in (probability 1), as long as they
+    fill no more than half of `n`; where they would, those voted down are only likelier than others,
+    and where the annotated ones alone would, so are these: the rest is what rates are made of.
+    It is drawn by strata of feature and prompt version, a stratum's share growing with the square
+    root of its size (Bankier 1988), so that small features are seen too.
 
     `observations` and `scores` are rows of the lake's tables; the result has the columns of
-    CHOSEN, in the order of trace and observation.
+    CHOSEN, in the order of trace and observation, and never more than `n` rows.
     """
     if n <= 0:
         return CHOSEN.empty_table()
     calls = observations.select(_COLUMNS).to_pandas()
-    marked = set(_marked(scores))
-    always = calls["trace_id"].isin({key for key, other in marked if not other}) | pd.Series(
-        list(zip(calls["trace_id"], calls["observation_id"], strict=True)), index=calls.index
-    ).isin(marked)
+    annotated, down = (_is_marked(calls, set(each)) for each in _marks(scores))
     product = calls["is_model_call"] & ~calls["is_evaluation"] & (calls["type"] != "EMBEDDING")
     answered = calls["level"] != "ERROR"
-    calls = calls[product & (answered | always)]
-    always = always[calls.index].to_numpy()
+    population = (product & (answered | annotated | down)).to_numpy()
+    calls, annotated, down = calls[population], annotated[population], down[population]
     if calls.empty:
         return CHOSEN.empty_table()
     keys = calls["trace_id"] + "\x1f" + calls["observation_id"]
     strata = calls["feature"] + "\x1f" + calls["prompt_version"].astype("string").fillna("")
-    probability = np.ones(len(calls))
-    rest = ~always
+    always = next(
+        each for each in (annotated | down, annotated, annotated & False) if each.sum() <= n / 2
+    )
+    priority = np.where(annotated | down, _LIKELIER, 1.0)
+    probability, rest = np.ones(len(calls)), ~always
     probability[rest] = probabilities(
-        size_weights(strata[rest]), max(n - int(always.sum()), n // 2)
+        size_weights(strata[rest]) * priority[rest], n - int(always.sum())
     )
     picked = systematic(probability, strata, hashes(keys, seed), start=_unit(f"{seed}"))
     chosen = calls.loc[picked, ["trace_id", "observation_id"]].assign(
@@ -151,10 +154,23 @@ def votes(scores: pa.Table) -> dict[str, bool]:
     return found
 
 
-def _marked(scores: pa.Table) -> Iterable[tuple[str, str]]:
-    """(trace, observation or '') of every label by people and every vote against an answer."""
+def _marks(scores: pa.Table) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """(trace, observation or '') of every label by people, and of every vote against an answer."""
     columns = ["trace_id", "observation_id", "source", "data_type", "value", "subject_kind"]
+    annotated, down = [], []
     for row in scores.select(columns).to_pylist():
-        down = row["source"] == "API" and row["data_type"] == "BOOLEAN" and row["value"] == 0
-        if row["trace_id"] and (row["source"] == "ANNOTATION" or down):
-            yield row["trace_id"], row["observation_id"] if row["subject_kind"] != "trace" else ""
+        against = row["source"] == "API" and row["data_type"] == "BOOLEAN" and row["value"] == 0
+        key = row["trace_id"], row["observation_id"] if row["subject_kind"] != "trace" else ""
+        if row["trace_id"] and row["source"] == "ANNOTATION":
+            annotated.append(key)
+        elif row["trace_id"] and against:
+            down.append(key)
+    return annotated, down
+
+
+def _is_marked(calls: pd.DataFrame, marks: set[tuple[str, str]]) -> np.ndarray:
+    if not marks:
+        return np.zeros(len(calls), dtype=bool)
+    whole = {trace for trace, observation in marks if not observation}
+    pairs = zip(calls["trace_id"], calls["observation_id"], strict=True)
+    return np.array([pair[0] in whole or pair in marks for pair in pairs], dtype=bool)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from llmops_jobs.evals.sampling import choose_texts, hashes, probabilities, systematic
 from tests.facts import facts
@@ -49,12 +50,53 @@ def test_annotated_and_voted_down_traces_are_always_in() -> None:
         assert chosen.loc["t9", "inclusion_probability"] == 1
 
 
-def test_more_marked_traces_than_the_budget_still_leave_rows_for_the_rate() -> None:
+def test_more_marked_traces_than_half_of_the_budget_are_likelier_and_the_budget_holds() -> None:
     observations = facts("observations", _calls(300))
-    scores = facts("scores", [{"trace_id": f"t{i}", "value": 0.0} for i in range(50)])
-    chosen = choose_texts(observations, scores, 20, seed=0).to_pandas()
-    assert (chosen["inclusion_probability"] == 1).sum() == 50
-    assert (chosen["inclusion_probability"] < 1).sum() == 10
+    down = [{"trace_id": f"t{i}", "value": 0.0} for i in range(50)]
+    label = {"trace_id": "t99", "source": "ANNOTATION", "name": "correct", "value": 1.0}
+    chosen = choose_texts(observations, facts("scores", [*down, label]), 20, seed=0).to_pandas()
+    chosen = chosen.set_index("trace_id")
+    assert len(chosen) == 20 and chosen.loc["t99", "inclusion_probability"] == 1
+    marked = chosen.index.isin([f"t{i}" for i in range(50)])
+    p = chosen["inclusion_probability"]
+    assert p[marked].nunique() == 1 and p[marked].iloc[0] == pytest.approx(4 * p[~marked].min())
+    # And where people labelled more than that, they too.
+    labels = [label | {"trace_id": f"t{i}"} for i in range(50)]
+    chosen = choose_texts(observations, facts("scores", labels), 20, seed=0)
+    assert chosen.num_rows == 20 and max(chosen["inclusion_probability"].to_pylist()) < 1
+
+
+def test_every_call_is_read_as_often_as_its_probability_says_and_totals_are_unbiased() -> None:
+    """Over seeds; with always-in calls, small strata, one of a single call, too many marked."""
+    calls = [
+        {"trace_id": f"{feature}{i}", "observation_id": "o", "feature": feature}
+        for feature, n in (("a", 150), ("b", 30), ("c", 4), ("d", 1))
+        for i in range(n)
+    ]
+    observations = facts("observations", calls)
+    truth = {row["trace_id"]: i % 3 == 0 for i, row in enumerate(calls)}
+    for marked in (5, 40):
+        down = [{"trace_id": f"a{i}", "value": 0.0} for i in range(marked)]
+        scores = facts("scores", down)
+        seen: dict[str, int] = dict.fromkeys(truth, 0)
+        stored: dict[str, float] = {}
+        totals, rounds = [], 250
+        for seed in range(rounds):
+            chosen = choose_texts(observations, scores, 30, seed)
+            assert chosen.num_rows == 30
+            rows = chosen.to_pydict()
+            total = 0.0
+            for trace, p in zip(rows["trace_id"], rows["inclusion_probability"], strict=True):
+                seen[trace] += 1
+                assert stored.setdefault(trace, p) == p  # the same whatever else was drawn
+                total += truth[trace] / p
+            totals.append(total)
+        assert set(stored) == set(truth)
+        for trace, p in stored.items():
+            error = 4.5 * (p * (1 - p) / rounds) ** 0.5
+            assert abs(seen[trace] / rounds - p) <= error + 1e-9, trace
+        wrong = np.mean(totals) - sum(truth.values())
+        assert abs(wrong) < 4 * np.std(totals) / rounds**0.5
 
 
 def test_failed_calls_embeddings_spans_and_judge_calls_are_not_read() -> None:
