@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from llmops_jobs.lake.lake import Lake
 
 _ROW_GROUP: Final = 100_000
+# Nearly every row has its own: a dictionary of them is built, found too large and given up.
+_IDS: Final = ("trace_id", "observation_id", "logical_call_id")
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,10 @@ def write_stream(
     target = schema.TABLES[table]
     inside = pa.schema([field for field in target if field.name not in schema.PARTITION])
     count, waiting = 0, inside.empty_table()
+    repeated = [name for name in inside.names if name not in _IDS]
     with (
         store.open_output_stream(path) as sink,
-        pq.ParquetWriter(sink, inside, compression="zstd") as writer,
+        pq.ParquetWriter(sink, inside, compression="zstd", use_dictionary=repeated) as writer,
     ):
         for part in parts:
             count += part.num_rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -13,17 +13,26 @@ if TYPE_CHECKING:
     from llmops_jobs.deployment import Deployment
 
 
+_COUNTED: Final = ("calls", "cost rows", "matched")
+_ROWS_AT_ONCE: Final = 1_000_000
+
+
 def calls_without_cost(home: Deployment, days: Iterable[date]) -> list[str]:
     """One line per project and day on which calls and cost rows do not match one to one."""
+    from llmops_jobs.lake.batches import batches
+
     wrong = []
-    for day in days:
-        for project in home.projects():
-            (row,) = home.engine.run(_matching, home.lake, project.id, [day]).to_pylist()
-            if row["calls"] != row["matched"] or row["calls"] != row["cost_rows"]:
-                wrong.append(
-                    f"{project.id} {day}: {row['calls']} calls, {row['cost_rows']} cost rows, "
-                    f"{row['matched']} matched"
-                )
+    days = list(days)
+    for project in home.projects():
+        for some in batches(home.lake, project.id, days, _ROWS_AT_ONCE):
+            rows = home.engine.run(_matching, home.lake, project.id, some).to_pylist()
+            found = {(row["day"], row["what"]): row["n"] for row in rows}
+            for day in some:
+                calls, costs, matched = (found.get((day, what), 0) for what in _COUNTED)
+                if not calls == costs == matched:
+                    wrong.append(
+                        f"{project.id} {day}: {calls} calls, {costs} cost rows, {matched} matched"
+                    )
     return wrong
 
 
@@ -112,12 +121,16 @@ def days_priced_otherwise(home: Deployment, project: str) -> list[date]:
 
 
 def _matching(tables: Mapping[str, ir.Table]) -> ir.Table:
+    """How many there are of each of _COUNTED, by day."""
+    import ibis
+
     calls, costs = tables["observations"], tables["costs"]
     calls = calls.filter(calls.is_model_call).select("day", "trace_id", "observation_id")
     keys = ["day", "trace_id", "observation_id"]
-    matched = calls.join(costs.select(*keys), keys).aggregate(matched=lambda t: t.count())
-    return (
-        calls.aggregate(calls=lambda t: t.count())
-        .cross_join(costs.aggregate(cost_rows=lambda t: t.count()))
-        .cross_join(matched)
+    matched = calls.join(costs.select(*keys), keys)
+    return ibis.union(
+        *(
+            rows.group_by("day", what=ibis.literal(what)).agg(n=rows.count())
+            for what, rows in zip(_COUNTED, (calls, costs, matched), strict=True)
+        )
     )

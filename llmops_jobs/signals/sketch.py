@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import orjson
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from llmops_jobs.signals import histogram
+from llmops_jobs.store.tables import TABLES
+
+if TYPE_CHECKING:
+    from llmops_jobs.store import Database
 
 Ints = NDArray[np.int64]
 
@@ -81,14 +86,77 @@ def packed(counts: Counts) -> pd.DataFrame:
 
 def unpacked(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows with `counts` as one row a bucket, with `bucket` and `n` in its stead."""
-    objects: Sequence[dict[str, int]] = orjson.loads("[" + ",".join(rows["counts"]) + "]")
-    sizes = np.fromiter((len(each) for each in objects), np.int64, len(objects))
-    total = int(sizes.sum())
-    bucket = np.fromiter(map(int, chain.from_iterable(objects)), np.int64, total)
-    n = np.fromiter(chain.from_iterable(each.values() for each in objects), np.int64, total)
+    sizes, bucket, n = _parsed(rows["counts"])
     every = rows.drop(columns=["counts", "n"], errors="ignore")
     repeated = every.take(np.repeat(np.arange(len(rows)), sizes)).reset_index(drop=True)
     return repeated.assign(bucket=bucket, n=n)
+
+
+def read(
+    database: Database,
+    project: str,
+    first: date,
+    last: date,
+    by: Sequence[str] = (),
+    **equal: Any,
+) -> pd.DataFrame:
+    """The histograms of the days [first, last] added up to the groups of `by` (dimensions, `day`,
+    `level`, `metric`), of the rows of latency_sketch whose columns `equal` says: one row a bucket,
+    as `histogram` takes them."""
+    c = TABLES["latency_sketch"].c
+    query = sa.select(*(c[name] for name in by), c.gamma, c.counts).where(
+        c.project_id == project, c.day >= first, c.day <= last
+    )
+    for name, value in equal.items():
+        query = query.where(c[name] == value)
+    return added_up(database.read(query), by)
+
+
+def added_up(rows: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
+    """Rows with `counts` and `gamma` added up to the groups of `by`: one row a bucket, as
+    `histogram` takes them. A month of cells is thousands of times as many buckets as it has
+    groups: none of them gets a row."""
+    keys = [*by, "gamma"]
+    group = rows.groupby(keys, dropna=False).ngroup().to_numpy()
+    sizes, bucket, n = _parsed(rows["counts"])
+    buckets, rank = _ranked(bucket)
+    counts = Counts.added(np.repeat(group, sizes), rank, n)
+    first = np.unique(group, return_index=True)[1]
+    found = rows[keys].iloc[first[counts.code]].reset_index(drop=True)
+    return found.assign(bucket=buckets[counts.bucket], n=counts.n)
+
+
+def _ranked(bucket: Ints) -> tuple[Ints, Ints]:
+    """The distinct buckets in order, and the place among them of each: those of zero and of
+    negative values lie a million away from the others."""
+    coded = pc.dictionary_encode(pa.array(bucket))
+    distinct = coded.dictionary.to_numpy()
+    order = np.argsort(distinct)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return distinct[order], place[coded.indices.to_numpy()]
+
+
+_TO_LINES: Final = bytes.maketrans(b",", b"\n")
+
+
+def _parsed(counts: pd.Series) -> tuple[Ints, Ints, Ints]:
+    """How many buckets each text has, and all buckets and counts, in their order."""
+    import pyarrow.csv as pa_csv
+
+    texts = pa.array(counts, pa.string())
+    sizes = pc.count_substring(texts, ":").to_numpy()
+    if not int(sizes.sum()):
+        return sizes.astype(np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
+    # Flat objects of integers, as `packed` writes them, are lines of two numbers in disguise.
+    lines = ",".join(counts).encode().translate(_TO_LINES, b'{}"')
+    pairs = pa_csv.read_csv(
+        pa.py_buffer(lines),
+        read_options=pa_csv.ReadOptions(column_names=["bucket", "n"]),
+        parse_options=pa_csv.ParseOptions(delimiter=":"),
+        convert_options=pa_csv.ConvertOptions(column_types={"bucket": pa.int64(), "n": pa.int64()}),
+    )
+    return sizes.astype(np.int64), pairs["bucket"].to_numpy(), pairs["n"].to_numpy()
 
 
 def from_rows(rows: pd.DataFrame) -> pd.DataFrame:

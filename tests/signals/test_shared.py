@@ -10,7 +10,7 @@ import pytest
 
 from llmops_jobs.deployment import Deployment
 from llmops_jobs.lake import engine, shared
-from llmops_jobs.signals import nightly
+from llmops_jobs.signals import histogram, nightly, sketch
 from tests.facts import PROJECT, facts
 from tests.signals.test_any_order import DAYS, traffic
 from tests.signals.world import call, deployment, land, land_scores
@@ -75,3 +75,20 @@ def test_what_is_kept_is_bounded(home: Deployment, monkeypatch: pytest.MonkeyPat
     found = [kept.table(marts, home.lake, ["a"], lambda: rows) for _ in range(2)]  # type: ignore[arg-type]
     assert found == [rows, rows]
     assert kept._tables == {}
+
+
+def test_the_histograms_of_any_slice_are_those_of_its_cells_added_up(home: Deployment) -> None:
+    marts(home)
+    wanted = {"level": "observation", "metric": "latency"}
+    rows = home.database.table("latency_sketch", PROJECT, DAYS[0], DAYS[-1], **wanted)
+    for by in ([], ["day"], ["model", "tenant"]):
+        expected = histogram.quantiles(sketch.unpacked(rows), by=by)
+        read = sketch.read(home.database, PROJECT, DAYS[0], DAYS[-1], by, **wanted)
+        found = histogram.quantiles(read, by=by)
+        pd.testing.assert_frame_equal(
+            found.sort_values(by or ["n"], ignore_index=True),
+            expected.sort_values(by or ["n"], ignore_index=True),
+        )
+    nothing = sketch.read(home.database, "nobody", DAYS[0], DAYS[-1], ["model"], **wanted)
+    assert nothing.empty
+    assert histogram.quantiles(nothing, by=["model"]).empty
