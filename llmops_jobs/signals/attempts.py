@@ -1,10 +1,11 @@
 """Attempts of one logical call: which calls are retries of which.
 
-Tracing has no marker for a retry. Where the instrumentation says which attempt a call is, that is
-taken; otherwise a call retries an earlier one when both have the same trace, parent and name, the
-earlier one ended in an error, and the later one starts after that end and within `gap` seconds.
-Of several open failures the one that ended first is taken, preferably of the same model, so that
-parallel calls keep their own retries. A later call of another model is a fallback: an attempt too.
+Tracing has no marker for a retry. Where the instrumentation says which attempt a call is, or of
+which logical call, that is taken: the latter across parents as well. Otherwise a call retries an
+earlier one when both have the same trace, parent and name, the earlier one ended in an error, and
+the later one starts after that end and within `gap` seconds. Of several open failures the one that
+ended first is taken, preferably of the same model, so that parallel calls keep their own retries.
+A later call of another model is a fallback: an attempt too.
 """
 
 from __future__ import annotations
@@ -49,25 +50,20 @@ class _Chain:
 
 def group(calls: Sequence[Call], gap: float) -> list[Attempt]:
     """The attempt that each of the calls is, in their order."""
+    groups = [_group(call) for call in calls]
     order = sorted(
         range(len(calls)),
-        key=lambda place: (
-            calls[place].trace_id,
-            calls[place].parent_observation_id,
-            calls[place].name,
-            calls[place].start,
-            calls[place].observation_id,
-        ),
+        key=lambda place: (groups[place], calls[place].start, calls[place].observation_id),
     )
     found: list[Attempt] = [Attempt("", 1, 1, True)] * len(calls)
     chains: list[_Chain] = []
-    previous: Call | None = None
+    previous: tuple[str, ...] | None = None
     for place in order:
         call = calls[place]
-        if previous is None or call[:4] != previous[:4]:
+        if groups[place] != previous:
             _settle(chains, found)
             chains = []
-        previous = call
+        previous = groups[place]
         chain = _continues(call, chains, gap * 1e6)
         if chain is None:
             chain = _Chain(call, call)
@@ -76,6 +72,14 @@ def group(calls: Sequence[Call], gap: float) -> list[Attempt]:
         chain.places.append(place)
     _settle(chains, found)
     return found
+
+
+def _group(call: Call) -> tuple[str, ...]:
+    """Calls among which the attempts of one logical call are: siblings of a name, or, wherever
+    they stand in the trace, those that are stated to be of one call."""
+    if call.said_call:
+        return (str(call.day), call.trace_id, "", "", call.said_call)
+    return (str(call.day), call.trace_id, call.parent_observation_id, call.name, "")
 
 
 def _settle(chains: Iterable[_Chain], found: list[Attempt]) -> None:

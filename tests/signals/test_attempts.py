@@ -113,3 +113,16 @@ def test_the_same_observation_id_in_two_traces_is_two_calls() -> None:
         {**call("t"), "observation_id": "same"}, {**call("u"), "observation_id": "same"}
     )
     assert [row[2] for row in found] == [1, 1]
+
+
+def test_attempts_that_state_their_call_are_one_wherever_they_stand() -> None:
+    found = grouped(
+        call("t", at=0, parent_observation_id="first", said_call="key-7", **FAILED),
+        call("t", "again", at=2, parent_observation_id="second", said_call="key-7"),
+        call("t", at=4, parent_observation_id="second", said_call="key-8"),
+    )
+    assert [(row.logical_call_id, row.attempt) for row in found] == [
+        ("t/call@0", 1),
+        ("t/call@0", 2),
+        ("t/call@4", 1),
+    ]
