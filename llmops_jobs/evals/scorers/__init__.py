@@ -39,4 +39,5 @@ BUILT_IN: tuple[Scorer, ...] = (
     secrets.secrets,
     injection.injection,
     toxicity.toxicity,
+    toxicity.question_toxicity,
 )

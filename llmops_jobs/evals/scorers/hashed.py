@@ -18,9 +18,9 @@ import numpy as np
 PLACES = 1 << 14
 
 
-def words(texts: Sequence[str], length: int) -> Any:
+def words(texts: Sequence[str], length: int, places: int = PLACES) -> Any:
     """Sparse rows of the words in the first `length` characters of each text, of length one."""
-    return _vectorizer().transform([text[:length] for text in texts])
+    return _vectorizer(places).transform([text[:length] for text in texts])
 
 
 def probabilities(name: str, rows: Any) -> np.ndarray:
@@ -48,10 +48,10 @@ def keep(name: str, about: str, model: Any, smallest: float) -> int:
 
 
 @cache
-def _vectorizer() -> Any:
+def _vectorizer(places: int) -> Any:
     from sklearn.feature_extraction.text import HashingVectorizer
 
-    return HashingVectorizer(n_features=PLACES, alternate_sign=False, norm="l2", binary=True)
+    return HashingVectorizer(n_features=places, alternate_sign=False, norm="l2", binary=True)
 
 
 @cache
