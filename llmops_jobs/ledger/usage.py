@@ -33,8 +33,8 @@ IMPLAUSIBLE: Final = 10**9
 _DETAIL_PATTERN = "|".join(
     (
         *(f'"{key}"' for key in DETAIL_KEYS),
-        r"(?i:(?:output|candidates|completion)[\w.]*(?:image|video)|(?:input|prompt)[\w.]*video)",
-        r'(?i:"modality":\s*"(?:image|video)")',
+        r'"(?i:(?:output|candidates|completion)[\w.]*(?:image|video)|(?:input|prompt)[\w.]*video)',
+        r'"(?i:modality":\s*"(?:image|video)")',
     )
 )
 
