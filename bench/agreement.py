@@ -1,9 +1,10 @@
 """A scorer against your own labelled file: `python -m bench.agreement SCORER FILE`.
 
 FILE is CSV, JSON Lines or Parquet with a column `label` (1 where the scorer should fail the call: a
-refusal, an injection, toxic, not grounded, …) and `question`, `answer` or `context`, as the scorer
-needs. Prints AUC and Cohen's kappa beside the length of the text alone, at the threshold that suits
-length best: a scorer that is not above it has found out that long texts are long.
+refusal, an injection, toxic, not grounded, …; degrees count from above 0) and `question`, `answer`
+or `context`, as the scorer needs. Prints AUC and Cohen's kappa beside the length of the text alone,
+at the threshold that suits length best: a scorer that is not above it has found out that long texts
+are long.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def compare(name: str, file: Path) -> tuple[float, float]:
     (scorer,) = installed([name])
     scores = run_scorer(scorer, Batch(calls))
     scored = np.array([score.value is not None and score.passed is not None for score in scores])
-    truth = rows["label"].astype(int).to_numpy()[scored]
+    if not scored.any():
+        raise SystemExit(f"{name} scored none of {file.name}: it needs {', '.join(scorer.needs)}")
+    truth = (rows["label"].astype(float).to_numpy() > 0)[scored]
     failed = np.array([score.passed is False for score in scores])[scored]
     value = np.array([np.nan if score.value is None else score.value for score in scores])[scored]
     if np.corrcoef(value, failed)[0, 1] < 0:
