@@ -53,6 +53,60 @@ def test_a_loop_is_repetition_and_a_list_is_not() -> None:
     assert score("repetition", "我们会尽快处理您的订单。" * 10).passed is False
 
 
+ROWS = {
+    "a table": "| Name | Ships from | Returns |\n|---|---|---|\n"
+    + "".join(f"| Item {i} | the warehouse in Leeds | within 30 days |\n" for i in range(12)),
+    "JSON": json.dumps([{"id": i, "active": True, "role": "a member"} for i in range(20)]),
+    "SQL": "".join(f"INSERT INTO users (id, name) VALUES ({i}, 'n{i}');\n" for i in range(15)),
+    "CSS": "".join(f".c{i} {{ margin: 0 auto; display: flex; }}\n" for i in range(15)),
+    "code": "".join(
+        f"def test_{name}():\n    got = get('/{name}')\n    assert got.json()['ok'] is True\n"
+        for name in ("users", "orders", "items", "carts", "login", "logout")
+    ),
+    "steps": "".join(
+        f"{i}. Open the settings, click on the {name} tab, then save.\n"
+        for i, name in enumerate(["account", "billing", "privacy", "team", "export", "import"])
+    ),
+    "a rule": "-" * 200 + "\nTotal: 5",
+}
+LOOPS = {
+    "sentences": "I am sorry for the confusion. The order will arrive soon. " * 6,
+    "half of one": "The answer is 42 because " * 9,
+    "a word": "It grows well in the shade and needs water. " + "ha " * 40,
+    "Chinese": "我们会尽快处理您的订单。" * 6,
+    "letters": "a" * 500,
+    "sentences between others": " ".join(
+        f"The order will arrive soon. It is number {i} now." for i in range(8)
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", [*ROWS, *LOOPS])
+def test_rows_that_resemble_each_other_are_no_loop_and_going_round_is(kind: str) -> None:
+    found = score("repetition", (ROWS | LOOPS)[kind])
+    assert found.passed is (kind in ROWS)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "status", "passed"),
+    [
+        ("我的订单在哪里？", "您的订单明天到达。", "ok", True),
+        ("注文はどこですか？", "ご注文は明日届きます。", "ok", True),
+        ("내 주문은 어디에 있나요?", "내일 도착합니다.", "ok", True),
+        ("我的订单在哪里？", "It is on its way and you will have it soon.", "ok", False),
+        ("Where is my order? 我的订单在哪里?", "您的订单明天到达。", "skipped", None),
+        ("Write a function that adds", "def add(a, b):\n    return a + b", "skipped", None),
+        ("ok", "Gerne, ich helfe Ihnen mit der Bestellung.", "skipped", None),
+        ("Why is SELECT * FROM users slow?", "Add an index on the column id of it.", "ok", True),
+    ],
+)  # fmt: skip
+def test_language_is_told_by_script_and_not_told_where_it_is_mixed_code_or_short(
+    question: str, answer: str, status: str, passed: bool | None
+) -> None:
+    found = score("language", answer, question)
+    assert (found.status, found.passed) == (status, passed)
+
+
 def test_json_is_checked_where_it_was_asked_for_and_against_the_schema_it_names() -> None:
     schema = {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}}
     plain = json.dumps({"response_format": {"type": "json_object"}})

@@ -35,13 +35,28 @@ for _code, _list in _COMMON.items():
 _HEAD = 60
 _READ = 240
 _MIN_LETTERS = 20
+# Kana beside Chinese characters is Japanese.
+_SCRIPTS = (
+    ("\u3040", "\u30ff", "ja"),
+    ("\u4e00", "\u9fff", "zh"),
+    ("\uac00", "\ud7a3", "ko"),
+    ("\u0e01", "\u0e5b", "th"),
+    ("\u0370", "\u03ff", "el"),
+    ("\u0590", "\u05ff", "he"),
+    ("\u10a0", "\u10ff", "ka"),
+    ("\u0531", "\u058f", "hy"),
+    ("\u0980", "\u09ff", "bn"),
+    ("\u0b80", "\u0bff", "ta"),
+    ("\u0c00", "\u0c7f", "te"),
+)
+_MIN_LETTERS_OF_SCRIPT, _MOST, _MIXED = 4, 0.7, 0.2
 #: Below this probability the detector is taken not to know.
 MIN_CONFIDENCE = 0.9
 # Standards and dialects that the detector confuses, and that readers share.
 _SAME = {"nb": "no", "nn": "no", "hr": "sh", "sr": "sh", "bs": "sh", "ms": "id", "gl": "pt"}
 
 
-@scorer("language", needs={"question", "answer"}, whole_batch=True)
+@scorer("language", version="2", needs={"question", "answer"}, whole_batch=True)
 def language(batch: Batch) -> Iterator[Score]:
     """Value 1 when question and answer are in the same language; the label is the answer's.
 
@@ -66,13 +81,18 @@ def language(batch: Batch) -> Iterator[Score]:
 def detect(text: str, found: Sequence[str]) -> str:
     """ISO 639-1 code of a text's language, '' when not certain. `found` are the text's words."""
     decided = by_words(found)
-    if decided:
-        return decided
     text = text[:_READ]
+    if decided:
+        return "" if _is_mixed(text) else decided
+    written = by_script(text)
+    if written:
+        return written
     if sum(map(str.isalpha, text)) < _min_letters(text):
         return ""
     code, confidence = _model().classify(text)
-    return _SAME.get(code, code) if confidence >= MIN_CONFIDENCE else ""
+    # Nobody answers in Latin: names of plants and lorem ipsum look like it.
+    sure = confidence >= MIN_CONFIDENCE and code != "la"
+    return _SAME.get(code, code) if sure else ""
 
 
 def by_words(found: Sequence[str]) -> str:
@@ -83,6 +103,29 @@ def by_words(found: Sequence[str]) -> str:
     )
     (first, n), (_, second) = [*votes.most_common(2), ("", 0), ("", 0)][:2]
     return first if n >= 2 and n >= 0.15 * len(found) and n >= 2 * second else ""
+
+
+def by_script(text: str) -> str:
+    """The language of a script that has but one (or one that is written in it far more than
+    others); '' for other scripts and for mixtures."""
+    if text.isascii():
+        return ""
+    letters = [c for c in text if c.isalpha()]
+    counts = Counter(code for c in letters for first, last, code in _SCRIPTS if first <= c <= last)
+    if not counts or len(letters) < _MIN_LETTERS_OF_SCRIPT:
+        return ""
+    if counts["ja"] and counts["ja"] + counts["zh"] >= _MOST * len(letters):
+        return "ja"
+    code, n = counts.most_common(1)[0]
+    return code if n >= _MOST * len(letters) else ""
+
+
+def _is_mixed(text: str) -> bool:
+    """Whether a text in Latin letters says a good part of what it says in another script too."""
+    if text.isascii():
+        return False
+    letters = [c for c in text if c.isalpha()]
+    return sum(c >= "\u0370" for c in letters) > _MIXED * len(letters)
 
 
 def _min_letters(text: str) -> int:

@@ -28,6 +28,9 @@ _CUT_OFF = frozenset(
 )
 _REASON = re.compile(r"[a-z_]+")
 _SENTENCE = re.compile(r"[.!?。！？؟।]+(?:\s|$)|\n+")
+_WHOLE_SENTENCE = re.compile(r"[^.!?。！？\n]+[.!?。！？]+(?=\s|$)")
+#: Share of sentences that were said before, from which an answer counts as looping.
+SENTENCE_SHARE = 0.4
 #: Share of 5-word windows that came before, from which an answer counts as looping.
 LOOP_SHARE = 0.2
 
@@ -75,14 +78,50 @@ def readability(batch: Batch) -> Iterator[Score]:
         yield Score(min(30.0, max(0.0, index)))
 
 
-@scorer("repetition", needs={"answer"}, whole_batch=True)
+@scorer("repetition", version="2", needs={"answer"}, whole_batch=True)
 def repetition(batch: Batch) -> Iterator[Score]:
-    """Value: the share of the answer that repeats an earlier part of it, 0 to 1."""
+    """Value: the share of the answer that repeats an earlier part of it, 0 to 1.
+
+    Tables, code and lists repeat themselves too, but something differs in each row. So an answer
+    fails when a good part of it says the same thing over and over, word for word, three times at
+    least and with nothing in between, or when the same sentences keep coming back.
+    """
     for text, found in zip(batch.answers, batch.answer_words, strict=True):
-        share = _repeated(found) if len(found) >= 20 or " " in text else _repeated_characters(text)
-        looping = share > LOOP_SHARE
+        in_words = len(found) >= 20 or " " in text
+        share = _repeated(found) if in_words else _repeated_characters(text)
+        looping = share > LOOP_SHARE and _loops(text, found if in_words else list(text))
         reason = f"{share:.0%} of the answer repeats earlier parts" if looping else ""
         yield Score(share, passed=not looping, reason=reason)
+
+
+def _loops(text: str, units: Sequence[str]) -> bool:
+    if len(units) < 9:
+        return True
+    return _in_cycles(units) > LOOP_SHARE or _same_sentences(text) > SENTENCE_SHARE
+
+
+def _in_cycles(units: Sequence[str], n: int = 4) -> float:
+    """The share of words (or characters) in stretches that go round at least three times."""
+    last: dict[tuple[str, ...], int] = {}
+    inside = start = period = 0
+    windows = len(units) - n + 1
+    for i in range(windows + 1):
+        window = tuple(units[i : i + n])
+        distance = i - last.get(window, i) if i < windows else -1
+        if distance != period:
+            length = i - start + n - 1
+            if period > 0 and length >= max(2 * period, 8):
+                inside += length + period
+            start, period = i, distance
+        last[window] = i
+    return inside / len(units)
+
+
+def _same_sentences(text: str) -> float:
+    """The share of the text's sentences, of four words or more, that were said before."""
+    said = [each.strip().lower() for each in _WHOLE_SENTENCE.findall(text)]
+    said = [each for each in said if each.count(" ") >= 3]
+    return 1 - len(set(said)) / len(said) if len(said) >= 4 else 0.0
 
 
 def _repeated(found: Sequence[str], n: int = 5) -> float:
