@@ -85,12 +85,14 @@ def write_stream(
         pq.ParquetWriter(sink, inside, compression="zstd", use_dictionary=repeated) as writer,
     ):
         for part in parts:
+            if count:
+                # What the rows before held: memory is to be that of a row group.
+                pa.default_memory_pool().release_unused()
             count += part.num_rows
             waiting = pa.concat_tables([waiting, part.select(inside.names).cast(inside)])
             if waiting.num_rows >= _ROW_GROUP:
                 writer.write_table(waiting, row_group_size=_ROW_GROUP)
                 waiting = inside.empty_table()
-                pa.default_memory_pool().release_unused()
         writer.write_table(waiting, row_group_size=_ROW_GROUP)
     size = store.get_file_info(path).size
     return Streamed(lake, table, project, day, path, int(size), count)
