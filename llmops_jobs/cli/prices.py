@@ -67,6 +67,7 @@ def _unpriced(first: date, last: date, as_json: bool) -> None:
         click.echo(f"every model called from {first} to {last} has a price")
         return
     click.echo(f"# Models without a price from {first} to {last}. Fill in what you pay, and run")
-    click.echo("# `llmops run --select 'costs*'` for those days again.")
+    click.echo("# `llmops run --select 'costs*'` for those days again. `price_as: azure/gpt-4o`")
+    click.echo("# instead of prices charges a deployment's name as the model behind it.")
     for line in stub(models):
         click.echo(line)

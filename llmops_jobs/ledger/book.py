@@ -7,13 +7,14 @@ price of a mix of tokens on days to come (`blended`), or to price a table of cal
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmops_jobs.ledger.bundled import BundledBook, bundled_book
 from llmops_jobs.ledger.entries import ListPrices
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 # Changes when the same prices would give other amounts: it is part of the book's hash.
 _METHOD = 2
+#: The second at which a price of a whole day is asked: off-peak prices are those of the night.
+NOON: Final = 43_200
 
 Context = tuple[tuple[str, str], ...]
 _Key = tuple[str, str, date, Context, int]
@@ -79,13 +82,14 @@ class PriceBook:
         *,
         request_model: str = "",
         context: Context = (),
-        second: int = 0,
+        second: int = NOON,
     ) -> tuple[Price, ...]:
         """Prices by context-length tier, ascending from 0; empty when the book has none.
 
         `model` is the one that answered; `request_model` counts only where that is not known.
         (A fallback to another model must not be charged at the price of the one asked for.)
-        `context` is the way of calling, such as (("service_tier", "flex"),).
+        `context` is the way of calling, such as (("service_tier", "flex"),); `second` that of the
+        day (UTC) at which the call was made.
         """
         key = (provider, model or request_model, day, context, second)
         if key not in self._tiers:
@@ -137,7 +141,7 @@ class PriceBook:
 
     def list_price(self, provider: str, model: str, day: date, usage_type: str) -> Decimal | None:
         """The bundled list price of a type at the lowest tier: USD per million tokens or piece."""
-        prices = self.bundled.prices(provider, model, day, 0, {}) if model else None
+        prices = self.bundled.prices(provider, model, day, NOON, {}) if model else None
         femto = _complete(prices.tiers[0][1]).get(usage_type) if prices else None
         if femto is None:
             return None
@@ -181,9 +185,10 @@ def _load(path: Path | None, _changed: int) -> PriceBook:
 
 
 def _overridden(override: Override, listed: ListPrices | None) -> tuple[Price, ...]:
-    ordinary = False
+    price_id, ordinary = override.price_id, False
     if override.discount is not None or override.price_as:
         ordinary = listed is not None and listed.ordinary
+        price_id += "".join(re.findall("#hours=[^#>]*", listed.price_id)) if listed else ""
         kept = 1 - (override.discount or 0)
         tiers: Iterable[tuple[int, Mapping[str, int]]] = (
             (above, {kind: int(femto * kept) for kind, femto in prices.items()})
@@ -197,7 +202,7 @@ def _overridden(override: Override, listed: ListPrices | None) -> tuple[Price, .
         base = {**pieces, **override.per_unit}
         tiers = ((0, base), *((above, {**base, **prices}) for above, prices in override.tiers))
     return tuple(
-        Price(_tier_id(override.price_id, above), "override", above, _complete(prices), ordinary)
+        Price(_tier_id(price_id, above), "override", above, _complete(prices), ordinary)
         for above, prices in tiers
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
-from llmops_jobs.ledger.book import Context, PriceBook
+from llmops_jobs.ledger.book import NOON, Context, PriceBook
 from llmops_jobs.ledger.units import PIECE_TYPES, from_femto
 
 if TYPE_CHECKING:
@@ -19,8 +19,15 @@ if TYPE_CHECKING:
 def prices_of(
     book: PriceBook, model: str, provider: str, day: date, context: Context = ()
 ) -> list[dict[str, Any]]:
-    """One entry per context-length tier: `price_id, price_status, above_input_tokens`, and USD
-    `per_million_tokens` and `per_piece` as exact decimal texts. Empty when there is no price."""
+    """One entry per context-length tier and, where night prices differ, hours of the day:
+    `price_id, price_status, above_input_tokens`, and USD `per_million_tokens` and `per_piece` as
+    exact decimal texts. Empty when there is no price."""
+    seconds = (NOON, *book.boundaries(provider, model))
+    tiers = [
+        tier
+        for second in seconds
+        for tier in book.tiers(provider, model, day, context=context, second=second)
+    ]
     return [
         {
             "price_id": tier.price_id,
@@ -37,7 +44,7 @@ def prices_of(
                 if kind in PIECE_TYPES
             },
         }
-        for tier in book.tiers(provider, model, day, context=context)
+        for tier in {tier.price_id: tier for tier in tiers}.values()
     ]
 
 

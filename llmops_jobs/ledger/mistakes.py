@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from llmops_jobs.days import start_of
-from llmops_jobs.ledger.book import Context, Price, PriceBook
+from llmops_jobs.ledger.book import NOON, Context, Price, PriceBook
 from llmops_jobs.ledger.pricing import COLUMNS, price
 
 Floats = npt.NDArray[np.float64]
@@ -86,7 +86,7 @@ class _StandardRates(PriceBook):
         *,
         request_model: str = "",
         context: Context = (),
-        second: int = 0,
+        second: int = NOON,
     ) -> tuple[Price, ...]:
         return super().tiers(provider, model, day, request_model=request_model)[:1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -39,6 +40,14 @@ def test_it_shows_every_price_of_a_model_with_its_tiers() -> None:
     answer = json.loads(prices("gpt-4o", "--day", "2026-09-01", "--json"))
     assert answer["tiers"][0]["per_million_tokens"]["cache_read"] == "1.25"
     assert answer["tiers"][0]["per_piece"]["web_search"] == "0.01"
+
+
+def test_it_shows_the_price_of_the_day_first_and_that_of_the_night() -> None:
+    answer = json.loads(prices("deepseek-chat", "--day", "2026-09-01", "--json"))
+    usd = [tier["per_million_tokens"]["input"] for tier in answer["tiers"]]
+    assert usd == ["0.27", "0.135"]
+    assert "#hours=00:30-16:30" in answer["tiers"][0]["price_id"]
+    assert str(load_book().unit_price("", "deepseek-chat", date(2026, 9, 1), "input")) == "0.27"
 
 
 def test_it_says_that_a_model_has_no_price() -> None:
