@@ -22,7 +22,7 @@ _DRIFTS: Mapping[str, tuple[str, float, float]] = {
 }
 _PERHAPS = 0.05
 _ASKED = ("topic", "input")  # kinds that are about the questions of all features
-_BEFORE = {"words": "in the four weeks before", "judge_canary": "at first"}
+_BEFORE = {"words": "in the four weeks before", "judge_canary": "a week before"}
 
 
 def moved(marts: Marts, day: date) -> Iterator[Finding]:

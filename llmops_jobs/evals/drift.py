@@ -34,6 +34,8 @@ REFERENCE_DAYS = 7
 FIT_DAYS = 14
 REFIT_EVERY = 7
 _MIN_ROWS = 60
+#: Below this p-value of the canary the judge counts as another one.
+_CHANGED = 0.05
 
 
 @dataclass
@@ -52,12 +54,15 @@ def drift_day(
 
     # Threads gain nothing on matrices of this size, and spin on a busy machine.
     with threadpool_limits(1):
+        canary = canary_findings(database, project, day)
+        changed = {f"judge:{f.subject}" for f in canary if f.shift.p_value < _CHANGED}
         findings = [
-            *score_findings(database, project, day),
+            # What a changed judge says tells of the judge, not of the product.
+            *(f for f in score_findings(database, project, day) if f.subject not in changed),
             *topic_findings(database, history, project, day, settings),
             *input_findings(history.questions, project, day, settings.seed),
             *word_findings(history.questions, project, day, settings.words_from_users),
-            *canary_findings(database, project, day),
+            *canary,
         ]
     adjusted = false_discovery([each.shift.p_value for each in findings])
     rows = pd.DataFrame(
@@ -157,11 +162,18 @@ def topic_findings(
 
 
 def canary_findings(database: Database, project: str, day: date) -> list[Finding]:
-    """Whether the judge still says of a fixed set of calls what it said at first."""
-    rows = database.table("judge_canary", project, day, day)
+    """Whether the judge still says of a fixed set of calls what it said a week ago, or at first
+    where it has not been asked for a week."""
+    keys = ["rubric", "trace_id", "observation_id"]
+    week = database.table("judge_canary", project, day - timedelta(days=REFERENCE_DAYS), day)
+    before = week[week["day"] < day].sort_values("day").drop_duplicates(keys)
+    rows = week[week["day"] == day].merge(
+        before[[*keys, "passed"]].rename(columns={"passed": "before"}), on=keys, how="left"
+    )
+    rows["before"] = rows["before"].where(rows["before"].notna(), rows["first_passed"])
     findings = []
     for rubric, part in rows.groupby("rubric"):
-        first, now = part["first_passed"].astype(bool), part["passed"].astype(bool)
+        first, now = part["before"].astype(bool), part["passed"].astype(bool)
         worse, better = int((first & ~now).sum()), int((~first & now).sum())
         if not len(part):
             continue
@@ -173,6 +185,7 @@ def canary_findings(database: Database, project: str, day: date) -> list[Finding
         detail = (
             f"{rubric}: the judge ({models or 'unnamed'}) changed its mind on {worse + better} "
             f"of {len(part)} fixed calls"
+            + (": what it says of others is not held against last week" if p < _CHANGED else "")
         )
         findings.append(Finding("judge_canary", str(rubric), shift, detail))
     return findings

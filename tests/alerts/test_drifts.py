@@ -104,7 +104,7 @@ def test_a_judge_that_changed_its_mind_is_the_cause_of_what_it_says(database: Da
         "judge_canary",
         "helpful",
     )
-    assert found["summary"] == "Drift of judge canary helpful: from 0.9 at first to 0.5"
+    assert found["summary"] == "Drift of judge canary helpful: from 0.9 a week before to 0.5"
     detail = json.loads(found["detail"])
     assert set(detail["rules"]) == {"drift", "quality-by-day"}
     assert any("answers that pass 50.0%" in line for line in detail["also"])
