@@ -40,6 +40,11 @@ def asked_on(lake: Lake, project: str, day: date, most: int, of_a_feature: int) 
     The calls of a trace are drawn together, by a hash of trace and day: a day always has the same,
     and a smaller draw is a part of a larger one.
     """
+    return asked(drawn(lake, project, day, most, of_a_feature))
+
+
+def drawn(lake: Lake, project: str, day: date, most: int, of_a_feature: int) -> pa.Table:
+    """The calls of `asked_on`, each with its input: what takes time here is outside Python."""
     about = lake.read_day("observations", project, day, _ABOUT)
     rows = lake.read_day("observation_text", project, day, _DRAWN_BY)
     place = pc.index_in(_keys(rows), _keys(about))
@@ -48,15 +53,19 @@ def asked_on(lake: Lake, project: str, day: date, most: int, of_a_feature: int) 
     chosen, even = _draw(rows["trace_id"], told["feature"], day, most, of_a_feature)
     share = even.sum() / max(1, len(even))
     rows, told = rows.filter(pa.array(chosen)), told.filter(pa.array(chosen))
-    texts = _inputs(lake, project, day, rows)
-    columns = (rows[name].to_pylist() for name in _DRAWN_BY)
-    users, features = (told[name].to_pylist() for name in ("user_id", "feature"))
-    for trace, observation, p, user, feature, is_even in zip(
-        *columns, users, features, even[chosen].tolist(), strict=True
-    ):
-        text = texts.pop((trace, observation), None) or ""
-        question = Call(trace, observation, text, "").question
-        weight = 1 / (p * share) if is_even else 0.0
+    weights = 1 / (rows["inclusion_probability"].to_numpy() * share)
+    for name in told.column_names:
+        rows = rows.append_column(name, told[name])
+    rows = rows.append_column("weight", pa.array(np.where(even[chosen], weights, 0.0)))
+    return rows.append_column("input", _inputs(lake, project, day, rows))
+
+
+def asked(rows: pa.Table) -> Iterator[Asked]:
+    """The questions of drawn calls."""
+    names = (*_DRAWN_BY, "feature", "user_id", "weight", "input")
+    columns = (rows[name].to_pylist() for name in names)
+    for trace, observation, p, feature, user, weight, text in zip(*columns, strict=True):
+        question = Call(trace, observation, text or "", "").question
         yield Asked(trace, observation, question, user or trace, feature or "", p >= 1, weight)
 
 
@@ -80,15 +89,16 @@ def _draw(
     return even | (in_feature < of_a_feature), even
 
 
-def _inputs(lake: Lake, project: str, day: date, rows: pa.Table) -> dict[tuple[str, str], str]:
-    """The inputs of some calls of a day; the others' are not even made strings."""
+def _inputs(lake: Lake, project: str, day: date, rows: pa.Table) -> pa.ChunkedArray:
+    """The inputs of some calls of a day, in their order."""
     wanted, names = _keys(rows), ["trace_id", "observation_id", "input"]
-    found: dict[tuple[str, str], str] = {}
+    keys, texts = list[pa.Array](), list[pa.Array]()
     for part in files.parts(lake, "observation_text", project, day, names, _ROWS_AT_ONCE):
         mine = part.filter(pc.is_in(_keys(part), wanted))
-        traces, observations, texts = (mine[name].to_pylist() for name in names)
-        found.update(zip(zip(traces, observations, strict=True), texts, strict=True))
-    return found
+        keys.append(_keys(mine))
+        texts += mine["input"].chunks
+    place = pc.index_in(wanted, pa.chunked_array(keys, pa.string()).combine_chunks())
+    return pa.chunked_array(texts, pa.string()).take(place)
 
 
 def _keys(table: pa.Table) -> pa.Array:

@@ -27,6 +27,7 @@ from llmops_jobs.evals.shift import (
     text_shift,
 )
 from llmops_jobs.evals.topics import Topics
+from llmops_jobs.evals.words import REFERENCE_DAYS as WORD_DAYS
 from llmops_jobs.evals.words import word_findings
 from llmops_jobs.store import Database
 
@@ -52,6 +53,9 @@ def drift_day(
     """Tests a project's day and replaces its rows in `drift` and `topic_share`."""
     from threadpoolctl import threadpool_limits
 
+    # The words look back furthest.
+    looked_at = [day - timedelta(days=back) for back in range(1, WORD_DAYS + 1)]
+    history.questions.read_ahead(project, looked_at)
     # Threads gain nothing on matrices of this size, and spin on a busy machine.
     with threadpool_limits(1):
         canary = canary_findings(database, project, day)

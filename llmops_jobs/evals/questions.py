@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 import sys
-from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
+import pyarrow as pa
 
-from llmops_jobs.evals.drawing import Asked, asked_on
+from llmops_jobs.evals.drawing import Asked, asked, asked_on, drawn
 from llmops_jobs.lake import Lake
 
 #: Questions read of a day that is tested, and of one that it is held against: a week of these is
@@ -64,18 +66,26 @@ class Day:
 @dataclass
 class Questions:
     lake: Lake
-    _days: OrderedDict[tuple[str, date], Day] = field(default_factory=OrderedDict)
+    _days: dict[tuple[str, date], Day] = field(default_factory=dict)
     _tested: tuple[tuple[str, date], Day] | None = None
 
     def of(self, project: str, day: date) -> Day:
         """A day that others are held against."""
-        key = (project, day)
-        if key not in self._days:
-            asked = asked_on(self.lake, project, day, HELD_AGAINST, OF_A_FEATURE)
-            self._days[key] = day_of(asked)
-            while len(self._days) > _DAYS_KEPT:
-                self._days.popitem(last=False)
-        return self._days[key]
+        self.read_ahead(project, [day])
+        return self._days[project, day]
+
+    def read_ahead(self, project: str, days: Sequence[date]) -> None:
+        """Reads days that will be asked for: while one is read, the next is decompressed."""
+        new = [day for day in days if (project, day) not in self._days]
+
+        def read(day: date) -> pa.Table:
+            return drawn(self.lake, project, day, HELD_AGAINST, OF_A_FEATURE)
+
+        with ThreadPoolExecutor(1) as reader:
+            for day, rows in zip(new, reader.map(read, new), strict=True):
+                self._days[project, day] = day_of(asked(rows))
+        while len(self._days) > _DAYS_KEPT:  # other projects' days go first, then the oldest
+            del self._days[min(self._days, key=lambda key: (key[0] == project, key[1]))]
 
     def tested(self, project: str, day: date) -> Day:
         """A day that is held against others."""

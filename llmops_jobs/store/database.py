@@ -6,10 +6,11 @@ reader sees the old window or the new one, and running a partition again gives t
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from llmops_jobs.errors import ConfigError, UserError
+from llmops_jobs.store.columns import Usd
 from llmops_jobs.store.tables import TABLES
 
 
@@ -87,8 +89,10 @@ class Database:
             target.c[name].in_(value) if isinstance(value, list) else target.c[name] == value
             for name, value in window.items()
         ]
+        asked = repr(sorted(window.items()))
         window = {name: value for name, value in window.items() if not isinstance(value, list)}
         with self.engine.begin() as connection:
+            _take_turns(connection, table, asked)
             connection.execute(sa.delete(target).where(*where))
             for part in parts:
                 _refuse_unknown(target, part)
@@ -160,6 +164,15 @@ class Database:
         return self.read(query.order_by(*target.primary_key.columns))
 
 
+def _take_turns(connection: sa.Connection, table: str, window: str) -> None:
+    """Waits for others that replace the same window. Postgres deletes what was there when the
+    statement began: the insert would meet rows that others commit since. SQLite has one writer."""
+    if connection.dialect.name == "postgresql":
+        digest = hashlib.blake2b(f"{table} {window}".encode(), digest_size=8).digest()
+        key = int.from_bytes(digest, "big", signed=True)
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
+
 def _framed(names: Sequence[str], rows: Sequence[Any]) -> pd.DataFrame:
     if not rows:
         return pd.DataFrame(columns=names)
@@ -191,8 +204,8 @@ def _insert_fast(
     columns: dict[str, Iterable[Any]] = {}
     for column in target.c:
         convert = column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
-        if convert and isinstance(column.type, sa.Date):
-            convert = cache(convert)  # thousands of rows share a few days
+        if convert and isinstance(column.type, (sa.Date, sa.Boolean, Usd)):
+            convert = lru_cache(1024)(convert)  # thousands of rows share a few values
         if column.name in window:
             value = window[column.name]
             columns[column.name] = itertools.repeat(convert(value) if convert else value)

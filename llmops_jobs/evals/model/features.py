@@ -35,6 +35,13 @@ _EVASION = re.compile(
     r"without (?:more|further|additional)|please provide|sorry|knowledge cutoff|real-time|"
     r"not (?:specified|possible|provided)|unclear)\b"
 )
+# One of these is in every evasion; looking for them first costs a tenth of the search.
+_EVASIVE = (
+    *("as an ai", "language model", "i do not", "i don't", "i cannot", "i can't", "i am unable"),
+    *("i am not able", "i'm unable", "i apologi", "unfortunately", "no information", "not enough"),
+    *("without ", "please provide", "sorry", "knowledge cutoff", "real-time", "not specified"),
+    *("not possible", "not provided", "unclear"),
+)
 _HEDGES = frozenset(
     words(
         "may might could possibly perhaps likely probably generally typically often usually some "
@@ -174,9 +181,11 @@ def _shape(
     numbers = _NUMBER.findall(answer)
     given = set(_NUMBER.findall(question[:_READ])) if numbers else set()
     new_numbers = sum(number not in given for number in numbers)
-    evasions = len(_EVASION.findall(answer.lower()))
-    hedges = sum(word in _HEDGES for word in found)
-    claims = sum(word in _CLAIMS for word in found)
+    lower = answer.lower()
+    evasive = any(hint in lower for hint in _EVASIVE)
+    evasions = len(_EVASION.findall(lower)) if evasive else 0
+    hedges = sum(map(_HEDGES.__contains__, found))
+    claims = sum(map(_CLAIMS.__contains__, found))
     lengths = [len(part) for part in _SENTENCE.split(answer) if part]
     shared = len(asked & said)
     return [

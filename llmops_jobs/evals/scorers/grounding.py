@@ -14,7 +14,7 @@ import json
 import math
 import operator
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -86,7 +86,7 @@ def grounded(answer: str, context: Sequence[str]) -> float:
     weights, intercept = _weights()
     total, length = 0.0, 0
     for said, shown in features(answer, context):
-        odds = intercept + math.fsum(weights[name] * value for name, value in shown.items())
+        odds = intercept + math.fsum(map(operator.mul, weights, shown.values()))
         total += said / (1 + math.exp(-odds))
         length += said
     return total / length if length else 1.0
@@ -148,9 +148,11 @@ def _share(found: Sequence[bool], otherwise: float) -> float:
 
 
 @cache
-def _weights() -> tuple[Mapping[str, float], float]:
+def _weights() -> tuple[list[float], float]:
+    """Of every feature, in their order, and the intercept."""
     model = json.loads(files(__package__).joinpath("grounding.json").read_text(encoding="utf-8"))
-    return model["weights"], model["intercept"]
+    names = _Source([]).features("", ["any"])
+    return [model["weights"][name] for name in names], model["intercept"]
 
 
 def _pieces(answer: str) -> Iterator[tuple[str, list[str]]]:
