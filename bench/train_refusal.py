@@ -36,7 +36,8 @@ def load(folder: Path) -> tuple[pd.DataFrame, pd.Series, pd.Series]:
     return labelled, plain.iloc[::2], plain.iloc[1::2]
 
 
-def main(folder: Path) -> None:
+def main(folder: Path) -> dict[str, float]:
+    """Kappa by the model that was left out, and of `all` together."""
     labelled, complying, held_out = load(folder)
     truth = (labelled["final_label"] != "1_full_compliance").to_numpy()
     vectorizer = DictVectorizer(sparse=False)
@@ -57,10 +58,11 @@ def main(folder: Path) -> None:
         predicted[inside] = fit(~inside).predict(x[inside]).astype(bool)
     short = vectorizer.vocabulary_["strong_and_short"]
     predicted = (predicted | (x[:, short] > 0)) & gate.to_numpy()
+    agreed = {}
     for name in [*labelled["model"].unique(), "all"]:
         rows = (labelled["model"] == name).to_numpy() | (name == "all")
-        kappa = cohen_kappa_score(truth[rows], predicted[rows])
-        print(f"left out {name:14s} n={rows.sum():5d} kappa={kappa:.3f}")
+        agreed[name] = float(cohen_kappa_score(truth[rows], predicted[rows]))
+        print(f"left out {name:14s} n={rows.sum():5d} kappa={agreed[name]:.3f}")
     model = fit(np.ones(len(labelled), dtype=bool))
     weights = dict(zip(vectorizer.get_feature_names_out(), model.coef_[0].round(2), strict=True))
     content = {
@@ -72,6 +74,7 @@ def main(folder: Path) -> None:
     refusal._weights.cache_clear()
     wrong = held_out.map(lambda text: refusal.probability(text) >= 0.5).mean()
     print(f"complying HaluEval answers called refusals: {wrong:.4f} of {len(held_out)}")
+    return agreed
 
 
 if __name__ == "__main__":

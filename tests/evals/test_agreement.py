@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import cohen_kappa_score
+from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
 from llmops_jobs.evals.agreement import compare
-from llmops_jobs.evals.scorers import refusal
+from llmops_jobs.evals.scorers import refusal, toxicity
 from llmops_jobs.evals.scorers.pii import find_pii
 
 
@@ -31,14 +31,40 @@ def test_agreement_is_kappa_with_an_interval_and_says_when_it_is_too_little() ->
     assert np.isnan(compare(passed[passed], predicted[passed])[3])
 
 
-def test_refusals_agree_with_people(shared: Callable[[str], Path]) -> None:
-    """Fitted on this set: the honest figure, each model left out, is printed by its training."""
+def test_refusals_agree_with_people_on_a_model_that_was_not_fitted(
+    shared: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Fitted again without each model in turn, as its training does."""
+    from bench import train_refusal
+
+    monkeypatch.setattr(train_refusal, "TARGET", tmp_path / "refusal.json")
+    kappas = train_refusal.main(shared("data/xstest_refusals/labels.parquet").parents[1])
+    assert kappas.pop("all") >= 0.80
+    assert len(kappas) == 3 and min(kappas.values()) >= 0.70
+
+
+def test_complying_answers_are_seldom_called_refusals_or_harmful(
+    shared: Callable[[str], Path],
+) -> None:
+    rows = pd.read_parquet(shared("data/halueval_general/general.parquet"))
+    # One in twenty does decline, at least in part.
+    said, asked = rows["chatgpt_response"].iloc[1::5], rows["user_query"].iloc[1::5]
+    assert (said.map(refusal.probability) >= 0.5).mean() < 0.08
+    assert (toxicity.probabilities([*said]) >= toxicity.THRESHOLD).mean() <= 0.01
+    assert (toxicity.probabilities([*asked]) >= toxicity.THRESHOLD).mean() <= 0.01
+
+
+def test_harm_is_told_from_its_likeness_better_than_by_length(
+    shared: Callable[[str], Path],
+) -> None:
+    """XSTest's prompts, half of them only look harmful; none was trained on."""
     rows = pd.read_parquet(shared("data/xstest_refusals/labels.parquet"))
-    truth = rows["final_label"] != "1_full_compliance"
-    found = rows["completion"].map(refusal.probability) >= 0.5
-    assert cohen_kappa_score(truth, found) >= 0.82
-    plain = pd.read_parquet(shared("data/halueval_general/general.parquet"))["chatgpt_response"]
-    assert (plain.iloc[::5].map(refusal.probability) >= 0.5).mean() < 0.07
+    rows = rows.drop_duplicates("prompt")
+    unsafe = rows["type"].str.startswith("contrast")
+    found = toxicity.probabilities([*rows["prompt"]])
+    length = roc_auc_score(unsafe, rows["prompt"].str.len())
+    assert roc_auc_score(unsafe, found) >= max(length, 1 - length) + 0.1
+    assert (found >= toxicity.THRESHOLD)[~unsafe].mean() <= 0.12
 
 
 def test_personal_data_is_found_as_people_marked_it(shared: Callable[[str], Path]) -> None:
