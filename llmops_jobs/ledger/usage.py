@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from llmops_jobs.langfuse.usage import flatten
-from llmops_jobs.ledger.units import DETAIL_KEYS
+from llmops_jobs.ledger.units import DETAIL_KEYS, PIECE_TYPES
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -114,8 +114,14 @@ def quantities(calls: pa.Table, highest: int = IMPLAUSIBLE) -> Quantities:
         **details,
     }
     by_type = {kind: units for kind, units in by_type.items() if units.any()}
+    # An answer to nothing: what was asked was not counted.
+    asked = get("input_tokens", none) > 0
+    for kind in ("input_video", *PIECE_TYPES):
+        if kind in details:
+            asked |= details[kind] > 0
+    incomplete = told["incomplete"] | (~asked & (get("output_tokens", none) > 0))
     by_type["request"] = np.ones(calls.num_rows, dtype=np.int64)
-    return Quantities(by_type, negative, implausible, overlapping, told["incomplete"])
+    return Quantities(by_type, negative, implausible, overlapping, incomplete)
 
 
 # What ingestion found wrong with the reported counts (`usage_issue`) -> what it means here.

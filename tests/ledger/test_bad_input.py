@@ -39,6 +39,10 @@ BAD: dict[str, tuple[dict[str, Any], tuple[str, str, str]]] = {
         {"cache_read_tokens": 1_500, "usage_issue": "overlap"},
         ("overlapping_tokens", "list", "0.000232500"),
     ),
+    "an answer to nothing": (
+        {"input_tokens": None, "reported_cost_usd": None},
+        ("incomplete_tokens", "list", "0.000120000"),
+    ),
     "a tier without a price": (
         {"model_parameters": '{"service_tier": "scale"}', "reported_cost_usd": None},
         ("unpriced_tier", "list", "0.000270000"),
