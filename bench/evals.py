@@ -31,7 +31,7 @@ def run() -> None:
     if not _DATA.exists():
         print(f"evals: the labelled data is not at {_DATA.name}; nothing measured")
         return
-    for part in (speed, quality_model, coverage, sampling_gain, drift_alarms):
+    for part in (speed, hostile, quality_model, coverage, sampling_gain, drift_alarms):
         part()
 
 
@@ -64,6 +64,55 @@ def speed(n: int = 1500, size: int = 2048) -> None:
         f"evals: {len(scorers)} rule scorers, {size} B a trace: {n / whole:,.0f} traces/s of one "
         f"core, {whole / floor:.1f} x splitting the text into words"
     )
+
+
+def hostile(size: int = 1_000_000) -> None:
+    """The slowest scorer on one call of hostile texts, of one and of two times a size: a pattern
+    that goes back over its text would take four times as long on the larger."""
+    seeds = (
+        "a",
+        "(",
+        "1",
+        " ",
+        "@",
+        "a@b.",
+        "1.",
+        "12 34-",
+        "[",
+        '{"a":',
+        "AB12 ",
+        "\n",
+        "a'",
+        "ff:",
+    )
+    seeds += (
+        "<context>",
+        "ignore all the ",
+        "sk-",
+        "://a:",
+        "-----BEGIN ",
+        "Yes. ",
+        "مرحبا ",
+        "\ud800",
+    )
+    worst = {}
+    for each in installed():  # models are loaded before
+        run_scorer(
+            each, Batch([Call("t", "o", "¿Dónde está mi paquete hoy?", "Llega mañana, sí.")])
+        )
+    for n in (size, 2 * size):
+        took: dict[str, float] = {}
+        for seed in seeds:
+            text = seed * (n // len(seed))
+            batch = Batch([Call("t", "o", f"<context>{text}</context> {text}", text)])
+            for each in installed():
+                start = time.process_time()
+                (score,) = run_scorer(each, batch)
+                took[each.name] = max(took.get(each.name, 0), time.process_time() - start)
+                assert score.status != "error", (each.name, seed)
+        worst[n] = max((seconds, name) for name, seconds in took.items())
+    told = ", ".join(f"{s:.2f} s at {n / 1e6:.0f} MB ({name})" for n, (s, name) in worst.items())
+    print(f"evals: the slowest scorer on one of {len(seeds)} hostile texts: {told}")
 
 
 def quality_model() -> None:

@@ -14,11 +14,13 @@ import sys
 import tempfile
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
 
-from bench._evals_home import DAY, KEYS, make_home, score_before, teach
+from bench._evals_home import DAY, KEYS, PROJECT, make_home, score_before, teach
+from llmops_jobs.deployment import Deployment
 from tests.conftest import SHARED
 
 CALLS = int(os.environ.get("LLMOPS_EVALS_CALLS", "100000"))
@@ -39,6 +41,24 @@ def run() -> None:
         teach(home, rows)
         score_before(home, CALLS)
         measure(folder, environ)
+        _learn(home)
+
+
+def _learn(home: Deployment) -> None:
+    """What the quality model's weekly training takes beside a night."""
+    from llmops_jobs.evals.model.fit import concatenated, train
+    from llmops_jobs.evals.model.weekly import ExampleStore
+
+    started, before = time.perf_counter(), time.process_time()
+    days = [DAY - timedelta(days=back) for back in range(_DAYS - 6)]
+    store = ExampleStore(home.lake, home.database)
+    found = [each["correct"] for each in store.of(PROJECT, days, home.settings.evals) if each]
+    trained = train(concatenated(found))
+    print(
+        f"   learning from {sum(len(each.passed) for each in found):,} labels and votes of "
+        f"{len(found)} such days: {time.perf_counter() - started:.0f} s wall, "
+        f"{time.process_time() - before:.0f} s CPU ({trained.status})"
+    )
 
 
 def measure(folder: str, environ: dict[str, str]) -> None:
