@@ -70,30 +70,32 @@ def hostile(size: int = 1_000_000) -> None:
     """The slowest scorer on one call of hostile texts, of one and of two times a size: a pattern
     that goes back over its text would take four times as long on the larger."""
     seeds = (
-        "a",
-        "(",
-        "1",
-        " ",
-        "@",
-        "a@b.",
-        "1.",
-        "12 34-",
-        "[",
-        '{"a":',
-        "AB12 ",
-        "\n",
-        "a'",
-        "ff:",
-    )
-    seeds += (
-        "<context>",
-        "ignore all the ",
-        "sk-",
-        "://a:",
-        "-----BEGIN ",
-        "Yes. ",
-        "مرحبا ",
-        "\ud800",
+        *(
+            "a",
+            "(",
+            "1",
+            " ",
+            "@",
+            "a@b.",
+            "1.",
+            "12 34-",
+            "[",
+            '{"a":',
+            "AB12 ",
+            "\n",
+            "a'",
+            "ff:",
+        ),
+        *(
+            "<context>",
+            "ignore all the ",
+            "sk-",
+            "://a:",
+            "-----BEGIN ",
+            "Yes. ",
+            "مرحبا ",
+            "\ud800",
+        ),
     )
     worst = {}
     for each in installed():  # models are loaded before
