@@ -23,7 +23,7 @@ CHOSEN = pa.schema(
         ("inclusion_probability", pa.float64()),
     ]
 )
-#: A marked call, beside another of its stratum, where not all marked ones are read.
+#: A call voted down, beside another of its stratum, where not all of them are read.
 _LIKELIER = 4.0
 _COLUMNS = [
     "trace_id",
@@ -42,14 +42,15 @@ def choose_texts(observations: pa.Table, scores: pa.Table, n: int, seed: int) ->
 
     The population is every product model call that answered: no embeddings, no evaluation
     overhead, no failed calls (signals count those), unless somebody marked it. Calls of traces that
-    a person annotated, or that a user voted down, are always in (probability 1), as long as they
-    fill no more than half of `n`; where they would, those voted down are only likelier than others,
-    and where the annotated ones alone would, so are these: the rest is what rates are made of.
-    It is drawn by strata of feature and prompt version, a stratum's share growing with the square
-    root of its size (Bankier 1988), so that small features are seen too.
+    a person annotated are always in (probability 1), and so are those that a user voted down, as
+    long as all of them are no more than `n`; where they are, the latter are only likelier than
+    others. What is always in counts against `n`, but n / 2 others are drawn in any case: without
+    them no rate of the day is estimable. They are drawn by strata of feature and prompt version, a
+    stratum's share growing with the square root of its size (Bankier 1988), so that small features
+    are seen too.
 
     `observations` and `scores` are rows of the lake's tables; the result has the columns of
-    CHOSEN, in the order of trace and observation, and never more than `n` rows.
+    CHOSEN, in the order of trace and observation.
     """
     if n <= 0:
         return CHOSEN.empty_table()
@@ -63,13 +64,13 @@ def choose_texts(observations: pa.Table, scores: pa.Table, n: int, seed: int) ->
         return CHOSEN.empty_table()
     keys = calls["trace_id"] + "\x1f" + calls["observation_id"]
     strata = calls["feature"] + "\x1f" + calls["prompt_version"].astype("string").fillna("")
-    always = next(
-        each for each in (annotated | down, annotated, annotated & False) if each.sum() <= n / 2
-    )
-    priority = np.where(annotated | down, _LIKELIER, 1.0)
+    always = annotated | down
+    if always.sum() > n:
+        always = annotated
+    priority = np.where(down, _LIKELIER, 1.0)
     probability, rest = np.ones(len(calls)), ~always
     probability[rest] = probabilities(
-        size_weights(strata[rest]) * priority[rest], n - int(always.sum())
+        size_weights(strata[rest]) * priority[rest], max(n - int(always.sum()), n // 2)
     )
     picked = systematic(probability, strata, hashes(keys, seed), start=_unit(f"{seed}"))
     chosen = calls.loc[picked, ["trace_id", "observation_id"]].assign(

@@ -22,6 +22,7 @@ from llmops_jobs.signals import attempts, votes
 from llmops_jobs.signals.cells import ERROR
 from llmops_jobs.signals.families import family
 from llmops_jobs.signals.settings import SignalSettings
+from llmops_jobs.signals.truncation import TRUNCATED
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 PART_ROWS: Final = 1_000_000  # observations of a day that are held at once
 WASTE_REASONS: Final = ("schema_invalid", "failed", "superseded", "truncated", "user_rejected")
-TRUNCATED: Final = ("length", "max_tokens", "max_output_tokens", "model_context_window_exceeded")
+_TRUNCATED: Final = (*TRUNCATED, *(f"finishreason.{each}" for each in TRUNCATED))
 # Keys under which instrumentations say which attempt a call is; those of the second count from 0.
 _ATTEMPT: Final = ("attempt", "attempt_number", "llm.attempt")
 _RETRY: Final = ("retry", "retry_count", "retry_attempt", "retries", "llm.retry_count")
@@ -228,7 +229,7 @@ def _calls(t: Tables) -> ir.Table:
         suspect=suspect,
         failed=failed,
         rejected=rows.voted.fill_null(False) | rows.voted_itself.fill_null(False),
-        truncated=rows.finish_reason.lower().isin(TRUNCATED),
+        truncated=rows.finish_reason.lower().replace("-", "_").isin(_TRUNCATED),
         # Text that is not looked at need not travel.
         **{name: suspect.ifelse(value, None) for name, value in walked.items()},
         **{name: failed.ifelse(rows[name], None) for name in _MESSAGE},

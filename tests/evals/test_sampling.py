@@ -50,7 +50,15 @@ def test_annotated_and_voted_down_traces_are_always_in() -> None:
         assert chosen.loc["t9", "inclusion_probability"] == 1
 
 
-def test_more_marked_traces_than_half_of_the_budget_are_likelier_and_the_budget_holds() -> None:
+def test_as_many_marked_traces_as_the_budget_are_all_in_and_leave_calls_for_the_rate() -> None:
+    observations = facts("observations", _calls(300))
+    down = [{"trace_id": f"t{i}", "value": 0.0} for i in range(15)]
+    chosen = choose_texts(observations, facts("scores", down), 20, seed=0).to_pandas()
+    assert (chosen["inclusion_probability"] == 1).sum() == 15
+    assert (chosen["inclusion_probability"] < 1).sum() == 10
+
+
+def test_more_votes_against_than_the_budget_are_likelier_and_what_people_labelled_is_in() -> None:
     observations = facts("observations", _calls(300))
     down = [{"trace_id": f"t{i}", "value": 0.0} for i in range(50)]
     label = {"trace_id": "t99", "source": "ANNOTATION", "name": "correct", "value": 1.0}
@@ -60,10 +68,10 @@ def test_more_marked_traces_than_half_of_the_budget_are_likelier_and_the_budget_
     marked = chosen.index.isin([f"t{i}" for i in range(50)])
     p = chosen["inclusion_probability"]
     assert p[marked].nunique() == 1 and p[marked].iloc[0] == pytest.approx(4 * p[~marked].min())
-    # And where people labelled more than that, they too.
+    # What people labelled is in, however much it is.
     labels = [label | {"trace_id": f"t{i}"} for i in range(50)]
-    chosen = choose_texts(observations, facts("scores", labels), 20, seed=0)
-    assert chosen.num_rows == 20 and max(chosen["inclusion_probability"].to_pylist()) < 1
+    chosen = choose_texts(observations, facts("scores", labels), 20, seed=0).to_pandas()
+    assert (chosen["inclusion_probability"] == 1).sum() == 50 and len(chosen) == 60
 
 
 def test_every_call_is_read_as_often_as_its_probability_says_and_totals_are_unbiased() -> None:

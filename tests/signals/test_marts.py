@@ -88,6 +88,23 @@ def test_every_wasted_call_has_one_reason_and_reasons_add_up(home: Deployment) -
     assert home.database.table("error_daily")["wasted_usd"].sum() == sum(waste.values())
 
 
+def test_what_providers_call_cut_off_is_truncated(home: Deployment) -> None:
+    cut = ("length", "MAX_TOKENS", "FinishReason.MAX_TOKENS", "max-tokens", "max_output_tokens")
+    reasons = (*cut, "stop", "end_turn", "tool_calls", "SAFETY", "")
+    land(
+        home,
+        [
+            row
+            for i, reason in enumerate(reasons)
+            for row in (root(f"t{i}"), call(f"t{i}", at=0, finish_reason=reason))
+        ],
+    )
+    night(home)
+    outcomes = home.lake.read_day("outcomes", PROJECT, DAY).to_pandas().set_index("trace_id")
+    found = {reasons[int(trace[1:])] for trace in outcomes.index[outcomes.waste_reason != ""]}
+    assert found == set(cut)
+
+
 def test_attempts_that_metadata_states_are_taken(home: Deployment) -> None:
     land(home, [root("t"), call("t", at=0), call("t", at=400)])
     said = [

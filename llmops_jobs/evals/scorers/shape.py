@@ -8,24 +8,8 @@ from collections.abc import Iterator, Sequence
 from llmops_jobs.evals.batch import Batch
 from llmops_jobs.evals.calls import Call
 from llmops_jobs.evals.scorer import Score, scorer, skipped
+from llmops_jobs.signals.truncation import TRUNCATED
 
-# Of OpenAI, Anthropic, Gemini, Mistral, Cohere, Bedrock, watsonx, Vercel's SDK and vLLM.
-_CUT_OFF = frozenset(
-    {
-        "length",
-        "max_tokens",
-        "max_output_tokens",
-        "max_completion_tokens",
-        "max_new_tokens",
-        "max_token",
-        "model_length",
-        "token_limit",
-        "context_length",
-        "context_length_exceeded",
-        "model_context_window_exceeded",
-        "max_tokens_reached",
-    }
-)
 _REASON = re.compile(r"[a-z_]+")
 _SENTENCE = re.compile(r"[.!?。！？؟।]+(?:\s|$)|\n+")
 _WHOLE_SENTENCE = re.compile(r"[^.!?。！？\n]+[.!?。！？]+(?=\s|$)")
@@ -51,7 +35,7 @@ def truncated(call: Call) -> Score:
         return skipped("no finish reason")
     # Also as FinishReason.MAX_TOKENS, max-tokens, or ["length"].
     told = _REASON.findall(call.stop_reason.lower().replace("-", "_"))
-    found = [each for each in told if each in _CUT_OFF]
+    found = [each for each in told if each in TRUNCATED]
     cut = bool(found)
     reason = f"finish reason {found[0]}" if cut else ""
     return Score(float(cut), passed=not cut, reason=reason)
