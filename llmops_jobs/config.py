@@ -79,7 +79,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
             raise ConfigError(f"{path}: {key} is set by the environment: use {_ENVIRONMENT[key]}")
     content |= {k: environ[name] for k, name in _ENVIRONMENT.items() if environ.get(name)}
     try:
-        settings = Settings.model_validate(content)
+        settings = Settings.model_validate(content, context={"folder": path.parent})
     except ValidationError as error:
         raise ConfigError(_explain(error, str(path))) from None
     settings = _narrowed(settings, environ.get(_ONLY_PROJECT, ""), str(path))

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from llmops_jobs.config import load
+from llmops_jobs.config import Settings, load
 from llmops_jobs.errors import ConfigError
+from llmops_jobs.ledger.book import load_book
 
 
 def _load(tmp_path: Path, text: str, **environ: str) -> object:
@@ -52,6 +53,31 @@ def test_a_missing_file_that_was_asked_for_is_an_error(tmp_path: Path) -> None:
 def test_an_engine_that_does_not_exist_names_the_variable(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="LLMOPS_ENGINE='pandas'"):
         _load(tmp_path, "", LLMOPS_ENGINE="pandas")
+
+
+def test_a_relative_path_starts_beside_the_file_wherever_a_command_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    (tmp_path / "prices.yaml").write_text("prices: []", encoding="utf-8")
+    settings = _load(
+        tmp_path,
+        """
+        ledger: {price_file: prices.yaml, bills: [{path: /bills/october.csv}]}
+        evals:
+          formats: [{name: order, json_schema: schemas/order.json}]
+          judge: {rubrics: [correctness, rubrics/tone.yaml]}
+        """,
+    )
+    assert isinstance(settings, Settings)
+    assert settings.ledger.price_file == str(tmp_path / "prices.yaml")
+    assert load_book(settings.ledger).hash
+    assert settings.ledger.bills[0].path == "/bills/october.csv"
+    assert settings.evals.formats[0].json_schema == str(tmp_path / "schemas/order.json")
+    rubrics = ("correctness", str(tmp_path / "rubrics/tone.yaml"))
+    assert settings.evals.judge.rubrics == rubrics
 
 
 def test_one_project_can_be_chosen(tmp_path: Path) -> None:

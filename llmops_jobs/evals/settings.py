@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 
-from llmops_jobs.settings import Section
+from llmops_jobs.settings import FilePath, Section, beside_the_file
 
 
 class FormatRule(Section):
@@ -20,7 +21,9 @@ class FormatRule(Section):
     max_words: int | None = Field(None, gt=0)
     min_words: int | None = Field(None, gt=0)
     is_json: bool = Field(False, description="the answer must be JSON")
-    json_schema: str | None = Field(None, description="path of a JSON Schema that it must keep")
+    json_schema: FilePath | None = Field(
+        None, description="path of a JSON Schema that it must keep"
+    )
 
 
 class HumanLabel(Section):
@@ -38,10 +41,22 @@ class HumanLabel(Section):
         return self
 
 
+def is_rubric_file(name_or_path: str) -> bool:
+    """Whether that is the path of a rubric of one's own, not the name of a bundled one."""
+    return "/" in name_or_path or name_or_path.endswith((".yaml", ".yml"))
+
+
+def _beside_the_file(name_or_path: str, info: ValidationInfo) -> str:
+    is_file = is_rubric_file(name_or_path)
+    return beside_the_file(name_or_path, info) if is_file else name_or_path
+
+
 class JudgeSettings(Section):
     """A model that judges answers, behind any OpenAI-compatible endpoint. Off without rubrics."""
 
-    rubrics: tuple[str, ...] = Field((), description="bundled names, or paths of rubric files")
+    rubrics: tuple[Annotated[str, AfterValidator(_beside_the_file)], ...] = Field(
+        (), description="bundled names, or paths of rubric files"
+    )
     anchors: dict[str, str] = Field(
         {}, description="rubric -> metric that people label; the rubric's own name when absent"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from llmops_jobs.settings import Section
+from llmops_jobs.settings import FilePath, Section
 
 
 class BillColumns(Section):
@@ -19,14 +19,14 @@ class BillColumns(Section):
 class Bill(Section):
     """A provider's bill as CSV, compared with the ledger every night."""
 
-    path: str
+    path: FilePath
     name: str = ""
     provider: str = Field("", description="compare with the spend of this provider only")
     columns: BillColumns = BillColumns()
 
 
 class LedgerSettings(Section):
-    price_file: str | None = None  # own prices, laid over the bundled book
+    price_file: FilePath | None = None  # own prices, laid over the bundled book
     bills: tuple[Bill, ...] = ()
     top_spenders: int = Field(20, ge=1, description="rows kept per day and kind")
     change_scopes: int = Field(

@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from llmops_jobs.errors import ConfigError
+from llmops_jobs.evals.settings import is_rubric_file
 from llmops_jobs.evals.versions import content_version
 from llmops_jobs.settings import Section
 
@@ -36,7 +37,7 @@ def load(name_or_path: str) -> Rubric:
     Raises ConfigError that names the file and what is wrong with it.
     """
     try:
-        if "/" in name_or_path or name_or_path.endswith((".yaml", ".yml")):
+        if is_rubric_file(name_or_path):
             text = Path(name_or_path).read_text(encoding="utf-8")
         else:
             bundled = files("llmops_jobs.evals").joinpath("rubrics", f"{name_or_path}.yaml")
