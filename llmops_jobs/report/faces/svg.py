@@ -67,16 +67,22 @@ def runs(values: Sequence[Number]) -> Iterator[tuple[int, list[float]]]:
 
 
 def path(points: Sequence[tuple[float, float]]) -> str:
-    """A line through the points: whole numbers, each as its distance from the one before."""
-    x, y = (round(number) for number in points[0])
-    parts = [f"M{x} {y}"]
-    for place, point in enumerate(points[1:]):
+    """A line through the points: whole numbers, each as its distance from the one before; points
+    that lie on the way are left out."""
+    x, y = first = tuple(round(number) for number in points[0])
+    steps: list[tuple[int, int]] = []
+    for point in points[1:]:
         next_x, next_y = (round(number) for number in point)
         dx, dy = next_x - x, next_y - y
-        # A minus sign separates by itself; a letter is needed only once.
-        parts.append(f"{'l' if place == 0 else ' '}{dx}{dy if dy < 0 else f' {dy}'}")
         x, y = next_x, next_y
-    return "".join(parts)
+        before_x, before_y = steps[-1] if steps else (0, 0)
+        if dx * before_y == dy * before_x and dx * before_x + dy * before_y > 0:
+            steps[-1] = (before_x + dx, before_y + dy)
+        else:
+            steps.append((dx, dy))
+    # A minus sign separates by itself; a letter is needed only once.
+    told = (f"{dx}{dy if dy < 0 else f' {dy}'}" for dx, dy in steps)
+    return f"M{first[0]} {first[1]}" + (f"l{' '.join(told)}" if steps else "")
 
 
 def spark(values: Sequence[Number], status: str = "none", *, area: bool = True) -> Markup:
