@@ -6,19 +6,38 @@ that agrees on one model's answers may be of no use on another's.
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
 
+from llmops_jobs.signals.intervals import wilson
 from llmops_jobs.store import Database
 
 WINDOW_DAYS = 28
 #: Below these a predictor is shown as not calibrated.
 MIN_LABELS, MIN_KAPPA = 30, 0.4
 SLICES = ("feature", "model", "prompt")
-COLUMNS = ["metric", "slice", "n", "sensitivity", "specificity", "kappa", "kappa_low",
-           "kappa_high", "predictor", "status"]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How well a predictor agrees with people. Intervals are of 95 %: Wilson's of the shares, for
+    kappa by the standard error of Fleiss, Cohen & Everitt (1969)."""
+
+    n: int
+    failures: int
+    sensitivity: float
+    sensitivity_low: float
+    sensitivity_high: float
+    specificity: float
+    specificity_low: float
+    specificity_high: float
+    kappa: float
+    kappa_low: float
+    kappa_high: float
+    status: str
 
 
 def label_rows(outcomes: pd.DataFrame) -> pd.DataFrame:
@@ -59,18 +78,19 @@ def agreement(database: Database, project: str, day: date) -> pd.DataFrame:
             found = compare(
                 rows["passed"].to_numpy(dtype=bool), rows["predicted"].to_numpy(dtype=float) >= 0.5
             )
-            records.append((metric, name, *found[:6], predictor, found[6]))
+            records.append(
+                {"metric": metric, "slice": name, "predictor": predictor, **asdict(found)}
+            )
+    if not records:
+        return pd.DataFrame()
     # One predictor a metric and slice: the one with more labels, when it changed on the way.
-    rows = pd.DataFrame(records, columns=COLUMNS).sort_values("n", kind="stable")
+    rows = pd.DataFrame(records).sort_values("n", kind="stable")
     return rows.drop_duplicates(["metric", "slice"], keep="last").sort_values(["metric", "slice"])
 
 
-def compare(
-    passed: np.ndarray, predicted: np.ndarray
-) -> tuple[int, float, float, float, float, float, str]:
-    """n, sensitivity (failures found), specificity (passes passed), Cohen's kappa with its 95 %
-    interval (by the standard error of Fleiss, Cohen & Everitt 1969), and the status in words."""
-    n = len(passed)
+def compare(passed: np.ndarray, predicted: np.ndarray) -> Agreement:
+    """What people said, and what was predicted, of the same calls: sensitivity is the share of
+    failures that is found, specificity that of passes that is passed."""
     table = np.array(
         [
             [(~passed & ~predicted).sum(), (~passed & predicted).sum()],
@@ -78,19 +98,34 @@ def compare(
         ],
         dtype=float,
     )
-    failures, passes = table.sum(axis=1)
-    sensitivity = float(table[0, 0] / failures) if failures else float("nan")
-    specificity = float(table[1, 1] / passes) if passes else float("nan")
-    kappa = low = high = float("nan")
-    if failures and passes and table.sum(axis=0).all():
-        kappa, low, high = _kappa(table)
+    n, of = len(passed), table.sum(axis=1)
+    right = np.diag(table)
+    with np.errstate(invalid="ignore"):
+        share = right / of
+    low, high = wilson(right, of)
+    kappa = kappa_low = kappa_high = float("nan")
+    if of.all() and table.sum(axis=0).all():
+        kappa, kappa_low, kappa_high = _kappa(table)
     if n < MIN_LABELS:
         status = f"not calibrated: {n} labels, {MIN_LABELS} needed"
     elif not kappa >= MIN_KAPPA:
         status = f"not calibrated: agreement with people is below kappa {MIN_KAPPA}"
     else:
         status = "calibrated"
-    return n, sensitivity, specificity, kappa, low, high, status
+    return Agreement(
+        n=n,
+        failures=int(of[0]),
+        sensitivity=float(share[0]),
+        sensitivity_low=float(low[0]),
+        sensitivity_high=float(high[0]),
+        specificity=float(share[1]),
+        specificity_low=float(low[1]),
+        specificity_high=float(high[1]),
+        kappa=kappa,
+        kappa_low=kappa_low,
+        kappa_high=kappa_high,
+        status=status,
+    )
 
 
 def _kappa(table: np.ndarray) -> tuple[float, float, float]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent / "migrations"
 # The newest migration. Written here so that opening a database that is at it imports no Alembic;
 # a test holds it against the folder.
-HEAD = "0005"
+HEAD = "0006"
 _LOCK = 0x6C6C6D6F7073  # "llmops": Postgres names its advisory locks by number
 
 

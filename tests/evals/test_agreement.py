@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import cohen_kappa_score, roc_auc_score
+from statsmodels.stats.proportion import proportion_confint
 
 from llmops_jobs.evals.agreement import compare
 from llmops_jobs.evals.scorers import refusal, toxicity
@@ -22,13 +23,22 @@ def test_agreement_is_kappa_with_an_interval_and_says_when_it_is_too_little() ->
     rng = np.random.default_rng(0)
     passed = rng.random(300) < 0.8
     predicted = np.where(rng.random(300) < 0.9, passed, ~passed)
-    n, sensitivity, specificity, kappa, low, high, status = compare(passed, predicted)
-    assert n == 300 and status == "calibrated"
-    assert kappa == pytest.approx(cohen_kappa_score(passed, predicted))
-    assert low < kappa < high and 0.8 < sensitivity <= 1 and 0.8 < specificity <= 1
-    assert compare(passed[:20], predicted[:20])[-1].startswith("not calibrated: 20 labels")
-    assert "below kappa" in compare(passed, rng.random(300) < 0.5)[-1]
-    assert np.isnan(compare(passed[passed], predicted[passed])[3])
+    found = compare(passed, predicted)
+    assert found.n == 300 and found.failures == (~passed).sum() and found.status == "calibrated"
+    assert found.kappa == pytest.approx(cohen_kappa_score(passed, predicted))
+    assert found.kappa_low < found.kappa < found.kappa_high
+    right = int((~passed & ~predicted).sum())
+    low, high = proportion_confint(right, found.failures, method="wilson")
+    assert found.sensitivity == pytest.approx(right / found.failures)
+    assert (found.sensitivity_low, found.sensitivity_high) == pytest.approx((low, high))
+    right = int((passed & predicted).sum())
+    low, high = proportion_confint(right, 300 - found.failures, method="wilson")
+    assert found.specificity == pytest.approx(right / (300 - found.failures))
+    assert (found.specificity_low, found.specificity_high) == pytest.approx((low, high))
+    assert compare(passed[:20], predicted[:20]).status.startswith("not calibrated: 20 labels")
+    assert "below kappa" in compare(passed, rng.random(300) < 0.5).status
+    without_failures = compare(passed[passed], predicted[passed])
+    assert np.isnan(without_failures.kappa) and np.isnan(without_failures.sensitivity_low)
 
 
 def test_refusals_agree_with_people_on_a_model_that_was_not_fitted(

@@ -138,7 +138,8 @@ def test_the_interval_of_kappa_covers_it_with_few_labels_too() -> None:
         inside = []
         for start in range(0, 400 * n, n):
             part = slice(start, start + n)
-            _, _, _, kappa, low, high, _ = compare(big[part], says[part])
+            found = compare(big[part], says[part])
+            kappa, low, high = found.kappa, found.kappa_low, found.kappa_high
             if not np.isnan(kappa):
                 inside.append(low <= truth <= high)
                 assert low <= kappa <= high and high - low > 0

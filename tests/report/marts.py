@@ -335,7 +335,9 @@ def _windows(
 def _agreement(span: Sequence[date]) -> list[dict[str, Any]]:
     return [
         {"as_of": day, "metric": "correct", "slice": "total", "n": 180, "kappa": 0.71}
-        | {"kappa_low": 0.6, "kappa_high": 0.8, "sensitivity": 0.8, "specificity": 0.95}
+        | {"kappa_low": 0.6, "kappa_high": 0.8, "failures": 40}
+        | {"sensitivity": 0.8, "sensitivity_low": 0.65, "sensitivity_high": 0.9}
+        | {"specificity": 0.95, "specificity_low": 0.9, "specificity_high": 0.98}
         for day in span[-3:]
     ]
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from llmops_jobs.report.edition import Edition
-from llmops_jobs.report.model import Block, Cell, Column, Prose, Table, cell, figure, label, name
+from llmops_jobs.report.model import (
+    Block,
+    Cell,
+    Column,
+    Prose,
+    Table,
+    cell,
+    figure,
+    interval,
+    label,
+    name,
+)
 
 
 def agreement(edition: Edition) -> Prose:
@@ -50,14 +61,28 @@ def blocks(edition: Edition) -> list[Block]:
 def _agreements(edition: Edition) -> list[list[Cell]]:
     rows = []
     for row in edition.marts.on("judge_agreement", edition.last):
-        for value, meaning in (
-            (row.sensitivity, "failures that it finds"),
-            (row.specificity, "passes that it passes"),
+        passes = None if row.failures is None else row.n - row.failures
+        for n, value, low, high, meaning in (
+            (
+                row.failures,
+                row.sensitivity,
+                row.sensitivity_low,
+                row.sensitivity_high,
+                "failures that it finds",
+            ),
+            (
+                passes,
+                row.specificity,
+                row.specificity_low,
+                row.specificity_high,
+                "passes that it passes",
+            ),
         ):
             if value is not None:
                 head = label(row.metric, 40, note=[name(row.predictor or "judge", 40)])
+                note = None if low is None else interval(low, high, "ratio")
                 shown = Cell(text=f"{meaning}, against people, four weeks")
-                rows.append([head, cell(row.n, "count"), cell(value, "ratio"), shown])
+                rows.append([head, cell(n, "count"), cell(value, "ratio", note=note), shown])
     return rows
 
 
