@@ -41,7 +41,7 @@ class Reply:
 def reply(parsed: Any) -> Reply | None:
     """The reply in an output; None for JSON that is itself the answer."""
     if isinstance(parsed, list):
-        return _ofas_list(parsed)
+        return _of_list(parsed)
     if not isinstance(parsed, dict):
         return None
     outer = _finish(parsed)
@@ -150,7 +150,7 @@ def parsed_once(value: Any) -> Any:
     return value if parsed is None else parsed
 
 
-def _ofas_list(parsed: list[Any]) -> Reply | None:
+def _of_list(parsed: list[Any]) -> Reply | None:
     if not parsed or not all(isinstance(item, dict) for item in parsed):
         return None
     answers = [item for item in parsed if _message(item) is not None]
