@@ -47,11 +47,7 @@ RUN_METADATA = {
 def langfuse() -> Iterator[dict[str, str]]:
     replay = Replay(seed=5, days=DAYS, end=END, requests_per_day=150)
     with running(replay) as server:
-        yield {
-            "LANGFUSE_BASE_URL": server.url,
-            "LANGFUSE_PUBLIC_KEY": server.public_key,
-            "LANGFUSE_SECRET_KEY": server.secret_key,
-        }
+        yield server.environment
 
 
 def _run(home: Path, environ: dict[str, str], ranges: list[tuple[date, date]]) -> None:

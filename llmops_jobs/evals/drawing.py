@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from llmops_jobs.evals.calls import Call
+from llmops_jobs.evals.reading import call_keys
 from llmops_jobs.lake import Lake, files
 
 _ABOUT = ("trace_id", "observation_id", "feature", "user_id")
@@ -47,7 +48,7 @@ def drawn(lake: Lake, project: str, day: date, most: int, of_a_feature: int) -> 
     """The calls of `asked_on`, each with its input: what takes time here is outside Python."""
     about = lake.read_day("observations", project, day, _ABOUT)
     rows = lake.read_day("observation_text", project, day, _DRAWN_BY)
-    place = pc.index_in(_keys(rows), _keys(about))
+    place = pc.index_in(call_keys(rows), call_keys(about))
     rows = rows.filter(place.is_valid())
     told = about.select(["feature", "user_id"]).take(place.drop_null())
     chosen, even = _draw(rows["trace_id"], told["feature"], day, most, of_a_feature)
@@ -91,16 +92,11 @@ def _draw(
 
 def _inputs(lake: Lake, project: str, day: date, rows: pa.Table) -> pa.ChunkedArray:
     """The inputs of some calls of a day, in their order."""
-    wanted, names = _keys(rows), ["trace_id", "observation_id", "input"]
+    wanted, names = call_keys(rows), ["trace_id", "observation_id", "input"]
     keys, texts = list[pa.Array](), list[pa.Array]()
     for part in files.parts(lake, "observation_text", project, day, names, _ROWS_AT_ONCE):
-        mine = part.filter(pc.is_in(_keys(part), wanted))
-        keys.append(_keys(mine))
+        mine = part.filter(pc.is_in(call_keys(part), wanted))
+        keys.append(call_keys(mine))
         texts += mine["input"].chunks
     place = pc.index_in(wanted, pa.chunked_array(keys, pa.string()).combine_chunks())
     return pa.chunked_array(texts, pa.string()).take(place)
-
-
-def _keys(table: pa.Table) -> pa.Array:
-    keys = pc.binary_join_element_wise(table["trace_id"], table["observation_id"], "\n")
-    return keys.combine_chunks()

@@ -117,3 +117,9 @@ def _about(observations: pa.Table) -> list[tuple[str, ...]]:
 
 def _string(value: Any) -> str:
     return "" if value is None else str(value)
+
+
+def call_keys(table: pa.Table) -> pa.Array:
+    """Trace and observation of every row as one text."""
+    keys = pc.binary_join_element_wise(table["trace_id"], table["observation_id"], "\n")
+    return keys.combine_chunks()

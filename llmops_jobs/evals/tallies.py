@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from llmops_jobs.dimensions import DIMENSIONS
 from llmops_jobs.evals.predictors import JUDGE, metric_of, predictions
+from llmops_jobs.evals.reading import call_keys
 from llmops_jobs.evals.settings import EvalSettings
 from llmops_jobs.lake import Lake
 from llmops_jobs.store import Database
@@ -108,17 +109,18 @@ class _Cells:
         place = calls.schema.get_field_index("prompt_version")
         calls = calls.set_column(place, "prompt_version", version)
         if not calls.num_rows:
-            return cls(_keys([], []), np.zeros(0, int), pd.DataFrame(columns=list(DIMENSIONS)))
+            return cls(call_keys(calls), np.zeros(0, int), pd.DataFrame(columns=list(DIMENSIONS)))
         codes = [pc.dictionary_encode(calls[d]).combine_chunks().indices for d in DIMENSIONS]
         number = _numbered([each.to_numpy(zero_copy_only=False) for each in codes])
         first = np.unique(number, return_index=True)[1]
         cells = calls.select(DIMENSIONS).take(pa.array(first)).to_pandas()
-        return cls(_keys(calls["trace_id"], calls["observation_id"]), number, cells)
+        return cls(call_keys(calls), number, cells)
 
     def find(self, rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """(which rows are of calls of the day, their cells)"""
-        keys = _keys(rows["trace_id"].tolist(), rows["observation_id"].tolist())
-        place = pc.index_in(keys, self.keys).fill_null(-1).to_numpy(zero_copy_only=False)
+        names = ("trace_id", "observation_id")
+        told = pa.table({name: pa.array(rows[name].tolist(), pa.string()) for name in names})
+        place = pc.index_in(call_keys(told), self.keys).fill_null(-1).to_numpy(zero_copy_only=False)
         known = place >= 0
         return known, self.cell_of[place[known]]
 
@@ -168,14 +170,6 @@ class _Tally:
         )
         rows[list(SUMS)] = found.T
         return rows.astype({"n": int})
-
-
-def _keys(traces: Any, observations: Any) -> pa.Array:
-    both = (
-        pa.chunked_array([each], pa.string()) if isinstance(each, list) else each
-        for each in (traces, observations)
-    )
-    return pc.binary_join_element_wise(*both, "\n").combine_chunks()
 
 
 def _scorers(database: Database, project: str, day: date) -> list[str]:

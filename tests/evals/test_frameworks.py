@@ -64,9 +64,8 @@ def night(
         patch.chdir(home)
         patch.setenv("LLMOPS_HOME", str(home / "home"))
         patch.delenv("LLMOPS_CONFIG", raising=False)
-        patch.setenv("LANGFUSE_BASE_URL", server.url)
-        patch.setenv("LANGFUSE_PUBLIC_KEY", server.public_key)
-        patch.setenv("LANGFUSE_SECRET_KEY", server.secret_key)
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
         patch.setenv("DAGSTER_HOME", "")
         days = ["--from", str(DAY), "--to", str(DAY)]
         assets = "observations,scores,observation_text,score"
@@ -117,7 +116,7 @@ def test_answers_and_questions_are_texts_for_people_and_not_envelopes(
     assert of(rows, "empty")["passed"].all()
     for scorer in ("refusal", "repetition", "language", "pii", "secrets"):
         judged = of(rows, scorer)
-        assert (judged["passed"] != False).all(), scorer  # noqa: E712
+        assert not judged["passed"].eq(False).any(), scorer
 
 
 def test_why_a_reply_ended_is_read_from_where_the_framework_left_it(

@@ -47,9 +47,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("LLMOPS_HOME", str(tmp_path / "home"))
         monkeypatch.setenv("LLMOPS_CONFIG", str(tmp_path / "llmops.yaml"))
-        monkeypatch.setenv("LANGFUSE_BASE_URL", server.url)
-        monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", server.public_key)
-        monkeypatch.setenv("LANGFUSE_SECRET_KEY", server.secret_key)
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
         monkeypatch.setenv("DAGSTER_HOME", "")
         (tmp_path / "llmops.yaml").write_text("evals: {}\n")
         yield tmp_path

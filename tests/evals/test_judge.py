@@ -281,7 +281,7 @@ def test_a_judge_that_obeys_the_text_is_found_out_by_the_mark(
     rows = verdicts(database)
     repaired = [body for body in fake.bodies if len(body["messages"]) > 2]
     assert len(repaired) >= 4
-    assert len(rows) == len(ATTACKS) and not (rows["passed"] == True).any()  # noqa: E712
+    assert len(rows) == len(ATTACKS) and not rows["passed"].eq(True).any()
     assert set(rows["status"]) <= {"ok", "error"}
 
 

@@ -31,9 +31,8 @@ def langfuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runnin
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("LLMOPS_HOME", str(tmp_path / "home"))
         monkeypatch.delenv("LLMOPS_CONFIG", raising=False)
-        monkeypatch.setenv("LANGFUSE_BASE_URL", server.url)
-        monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", server.public_key)
-        monkeypatch.setenv("LANGFUSE_SECRET_KEY", server.secret_key)
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
         yield server
 
 

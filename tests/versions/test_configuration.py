@@ -43,9 +43,8 @@ def home(tmp_path: Path, server: Running, monkeypatch: pytest.MonkeyPatch) -> Pa
     """Two days: version 3 at 0.2, then mostly version 4 at 0.9, answered by another model."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LLMOPS_HOME", str(tmp_path))
-    monkeypatch.setenv("LANGFUSE_BASE_URL", server.url)
-    monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", server.public_key)
-    monkeypatch.setenv("LANGFUSE_SECRET_KEY", server.secret_key)
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
     (tmp_path / "llmops.yaml").write_text(f"projects: [{{name: default, id: {PROJECT}}}]\n")
     lake = Lake(str(tmp_path / "lake"))
     old = {"prompt_name": "rag", "prompt_version": 3, "model_parameters": '{"temperature":0.2}'}

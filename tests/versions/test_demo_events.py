@@ -41,9 +41,8 @@ def marts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     ):
         patch.setenv("LLMOPS_HOME", str(home))
         patch.setenv("LLMOPS_CONFIG", str(home / "llmops.yaml"))
-        patch.setenv("LANGFUSE_BASE_URL", server.url)
-        patch.setenv("LANGFUSE_PUBLIC_KEY", server.public_key)
-        patch.setenv("LANGFUSE_SECRET_KEY", server.secret_key)
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
         patch.chdir(home)
         done = materialize(_day(DAYS - 1), END, instance=instance, select=ASSETS)
         assert done.success, done.error

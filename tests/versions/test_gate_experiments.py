@@ -47,9 +47,8 @@ def folder(tmp_path: Path, server: Running, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LLMOPS_HOME", str(tmp_path))
     monkeypatch.delenv("LLMOPS_CONFIG", raising=False)
-    monkeypatch.setenv("LANGFUSE_BASE_URL", server.url)
-    monkeypatch.setenv("LANGFUSE_PUBLIC_KEY", server.public_key)
-    monkeypatch.setenv("LANGFUSE_SECRET_KEY", server.secret_key)
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
     return tmp_path
 
 
