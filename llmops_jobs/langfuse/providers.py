@@ -42,6 +42,10 @@ HOSTS: Final = {
 }
 
 
+#: OpenRouter's routes, behind a name with a maker: `openai/gpt-4o:nitro`.
+ROUTES: Final = "free|beta|thinking|extended|nitro|floor|exacto|online|batch"
+
+
 def host_of(model: str) -> str:
     """The provider that a name's path tells; '' where it tells none."""
     name = model.lower()
@@ -84,7 +88,7 @@ _BY_MODEL: Final = tuple(
          r"(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|qwen|openai|writer)\.[a-z]"
          r"|^arn:aws", "aws.bedrock"),
         (r"^projects/.*publishers/|^publishers/|^claude.*@\d{8}$", "gcp.vertex_ai"),
-        (r"^[^/]+/.+:(free|beta|thinking|extended|nitro|floor|exacto|online|batch)$", "openrouter"),
+        (rf"^[^/]+/.+:({ROUTES})$", "openrouter"),
         # Models that anybody may host do not tell who does: a size behind a colon, open weights.
         (r":(latest|(\d+x)?\d+(\.\d+)?[bm]\b)|gpt-oss|gemma|llama|mixtral|mistral-(7b|nemo)"
          r"|deepseek-(r1|v[23]|ai)|distill|gguf", ""),

@@ -49,7 +49,7 @@ class BillLines:
 
 def read_bill(bill: Bill) -> BillLines:
     """Raises UserError that names the file and the column which is missing."""
-    path = Path(bill.path).expanduser()
+    path = Path(bill.path)
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:

@@ -174,7 +174,7 @@ def load_book(settings: LedgerSettings | None = None) -> PriceBook:
 
     Raises ConfigError, naming the file and the entry, for a price file that is wrong.
     """
-    path = Path(settings.price_file).expanduser() if settings and settings.price_file else None
+    path = Path(settings.price_file) if settings and settings.price_file else None
     changed = path.stat().st_mtime_ns if path is not None and path.exists() else 0
     return _load(path, changed)
 

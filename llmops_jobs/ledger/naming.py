@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from llmops_jobs.langfuse.providers import HOSTS, host_of
+from llmops_jobs.langfuse.providers import HOSTS, ROUTES, host_of
 
 #: Software that serves models on the user's own machines: no list price of anybody holds.
 _SELF_HOSTED: Final = re.compile(
@@ -37,10 +37,7 @@ _OPEN_WEIGHTS: Final = re.compile(_OPEN, re.IGNORECASE)
 _ANY_OPEN_WEIGHTS: Final = re.compile(f"{_OPEN}|{_ALSO_OPEN}", re.IGNORECASE)
 # Ollama's tags: a size or a quantization behind a colon.
 _TAG: Final = re.compile(r":(?:latest|(?:\d+x)?\d+(?:\.\d+)?[bm]\b|[^/]*\bq\d)", re.IGNORECASE)
-# OpenRouter's routes behind a name with a maker.
-_ROUTE: Final = re.compile(
-    r"^(?P<base>[^/]+/.+):(?P<route>free|beta|thinking|extended|nitro|floor|exacto|online|batch)$"
-)
+_ROUTE: Final = re.compile(rf"^(?P<base>[^/]+/.+):(?P<route>{ROUTES})$")
 _SAME_PRICE: Final = {"beta", "thinking"}
 _OTHER_HOST: Final = {"nitro", "floor", "exacto"}
 _ARN: Final = re.compile(r"arn:aws[\w-]*:bedrock:[^/]*:(?:foundation-model|inference-profile)/(.+)")
